@@ -1,0 +1,2 @@
+//! How is it all put together?
+fn main() {}

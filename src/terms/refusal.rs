@@ -1,0 +1,233 @@
+//! Which ways of saying no does an analyst read?
+//!
+//! A closed list: a stable code, one sentence, and the fix where there is one. No word depends on a row.
+
+use serde::{Deserialize, Serialize};
+
+/// The language of an account's messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Japanese.
+    Ja,
+}
+
+/// Why a call is turned away. Fields hold only names from the caller's own text, from the catalogue or from the permit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Refusal {
+    /// Wrong name or password, or a token that is unknown, tampered with or expired.
+    NotSignedIn,
+    /// No permit was named and there is not exactly one active.
+    NoPermit,
+    /// The permit is unknown to this account, expired, not yet valid or revoked.
+    PermitNotActive,
+    /// The permit does not grant this table or column in this position.
+    NotGranted {
+        /// `schema.table` or `schema.table.column (position)`.
+        what: String,
+    },
+    /// The account's roles do not include this action.
+    RoleNotAllowed,
+    /// A kill switch is on.
+    Halted,
+    /// The text is not SQL.
+    NotSql {
+        /// Line of the fault, from 1; 0 where unknown.
+        line: u64,
+        /// Column of the fault, from 1; 0 where unknown.
+        column: u64,
+    },
+    /// SQL, but not a question: a definition, a change, a copy, an engine setting.
+    NotAQuestion {
+        /// What would be accepted instead.
+        hint: String,
+    },
+    /// No such table under this name.
+    UnknownTable {
+        /// As written by the caller.
+        name: String,
+    },
+    /// No such column under this name.
+    UnknownColumn {
+        /// As written by the caller.
+        name: String,
+    },
+    /// The function or operator is not on the allow list.
+    FunctionNotAllowed {
+        /// As written by the caller.
+        name: String,
+        /// What would be accepted instead.
+        hint: String,
+    },
+    /// The question selects rows about persons instead of aggregates over them.
+    RowsNotReleased,
+    /// A step would mix rows of several persons before the noise.
+    PersonsMixed {
+        /// What would be accepted instead.
+        hint: String,
+    },
+    /// A sum or mean has no public bounds.
+    BoundMissing {
+        /// The column or expression without bounds.
+        column: String,
+    },
+    /// The group keys have more combinations than one release may show.
+    TooManyGroups {
+        /// The most that one release may have.
+        most: u64,
+    },
+    /// The question is larger than the public limits.
+    TooComplex {
+        /// Which limit, in words.
+        limit: String,
+    },
+    /// A setting has a name or value that does not exist.
+    UnknownSetting {
+        /// What is wrong, in words.
+        hint: String,
+    },
+    /// A cap would be passed.
+    BudgetExhausted {
+        /// The largest ε that this account could still ask for under this permit.
+        left: f64,
+    },
+    /// All places for questions are taken.
+    Busy,
+    /// Anything that went wrong after data was touched: one constant sentence.
+    Failed {
+        /// The entry to quote; none where nothing could be recorded.
+        entry: Option<u64>,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn => "not_signed_in",
+            Self::NoPermit => "no_permit",
+            Self::PermitNotActive => "permit_not_active",
+            Self::NotGranted { .. } => "not_granted",
+            Self::RoleNotAllowed => "role_not_allowed",
+            Self::Halted => "halted",
+            Self::NotSql { .. } => "not_sql",
+            Self::NotAQuestion { .. } => "not_a_question",
+            Self::UnknownTable { .. } => "unknown_table",
+            Self::UnknownColumn { .. } => "unknown_column",
+            Self::FunctionNotAllowed { .. } => "function_not_allowed",
+            Self::RowsNotReleased => "rows_not_released",
+            Self::PersonsMixed { .. } => "persons_mixed",
+            Self::BoundMissing { .. } => "bound_missing",
+            Self::TooManyGroups { .. } => "too_many_groups",
+            Self::TooComplex { .. } => "too_complex",
+            Self::UnknownSetting { .. } => "unknown_setting",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
+            Self::Busy => "busy",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// One sentence, with the fix where there is one.
+    #[must_use]
+    pub fn sentence(&self, language: Language) -> String {
+        match language {
+            Language::En => self.english(),
+            Language::Ja => self.japanese(),
+        }
+    }
+
+    fn english(&self) -> String {
+        match self {
+            Self::NotSignedIn => "sign in with a valid name and password or token".into(),
+            Self::NoPermit => "say under which permit you ask: SET sekisho.permit = 'P-...'".into(),
+            Self::PermitNotActive => "this permit is not active for you; see sekisho.my_permits".into(),
+            Self::NotGranted { what } => format!("the permit does not grant {what}; leave it out or ask the reviewers for it"),
+            Self::RoleNotAllowed => "none of your roles allows this".into(),
+            Self::Halted => "stopped by a halt; ask the enclave's auditor".into(),
+            Self::NotSql { line, column } => format!("not SQL at line {line}, column {column}"),
+            Self::NotAQuestion { hint } => format!("only questions are answered here; {hint}"),
+            Self::UnknownTable { name } => format!("no table {name:?}; see sekisho.tables"),
+            Self::UnknownColumn { name } => format!("no column {name:?}; see sekisho.columns"),
+            Self::FunctionNotAllowed { name, hint } => format!("{name} is not allowed here; {hint}"),
+            Self::RowsNotReleased => {
+                "rows about persons are never released; select aggregates, such as COUNT(*), with GROUP BY, or try the rows of the _sample schema".into()
+            }
+            Self::PersonsMixed { hint } => format!("this would mix persons before the noise; {hint}"),
+            Self::BoundMissing { column } => {
+                format!("{column} has no public bounds; write least(greatest({column}, lowest), highest)")
+            }
+            Self::TooManyGroups { most } => format!("more than {most} groups; use coarser keys"),
+            Self::TooComplex { limit } => format!("too complex: {limit}"),
+            Self::UnknownSetting { hint } => hint.clone(),
+            Self::BudgetExhausted { left } => {
+                format!("the budget does not allow this; a question of epsilon {left:.6} still fits: SET sekisho.epsilon = ...")
+            }
+            Self::Busy => "all places are taken; ask again in a moment".into(),
+            Self::Failed { entry: Some(entry) } => format!("failed; quote entry {entry} to the operator"),
+            Self::Failed { entry: None } => "failed; tell the operator".into(),
+        }
+    }
+
+    fn japanese(&self) -> String {
+        match self {
+            Self::NotSignedIn => "正しい名前とパスワード、またはトークンでサインインしてください".into(),
+            Self::NoPermit => "どの許可のもとで質問するかを指定してください: SET sekisho.permit = 'P-...'".into(),
+            Self::PermitNotActive => "この許可は現在あなたには有効ではありません。sekisho.my_permits を参照してください".into(),
+            Self::NotGranted { what } => format!("許可は {what} を認めていません。外すか、審査委員に申請してください"),
+            Self::RoleNotAllowed => "あなたの役割ではこの操作はできません".into(),
+            Self::Halted => "停止措置により止められています。監査人に問い合わせてください".into(),
+            Self::NotSql { line, column } => format!("SQL として読めません ({line} 行 {column} 文字目)"),
+            Self::NotAQuestion { hint } => format!("質問だけを受け付けます; {hint}"),
+            Self::UnknownTable { name } => format!("表 {name:?} はありません。sekisho.tables を参照してください"),
+            Self::UnknownColumn { name } => format!("列 {name:?} はありません。sekisho.columns を参照してください"),
+            Self::FunctionNotAllowed { name, hint } => format!("{name} は使えません; {hint}"),
+            Self::RowsNotReleased => {
+                "個人の行は決して提供されません。COUNT(*) などの集計を GROUP BY とともに選択するか、_sample スキーマの行で試してください".into()
+            }
+            Self::PersonsMixed { hint } => format!("雑音の前に複数の個人が混ざります; {hint}"),
+            Self::BoundMissing { column } => {
+                format!("{column} に公開の上下限がありません。least(greatest({column}, 下限), 上限) と書いてください")
+            }
+            Self::TooManyGroups { most } => format!("グループが {most} を超えます。粗いキーを使ってください"),
+            Self::TooComplex { limit } => format!("複雑すぎます: {limit}"),
+            Self::UnknownSetting { hint } => format!("設定の誤り: {hint}"),
+            Self::BudgetExhausted { left } => {
+                format!("予算が足りません。epsilon {left:.6} までの質問ならできます: SET sekisho.epsilon = ...")
+            }
+            Self::Busy => "混み合っています。少し待ってからもう一度質問してください".into(),
+            Self::Failed { entry: Some(entry) } => format!("失敗しました。運用者に記録番号 {entry} を伝えてください"),
+            Self::Failed { entry: None } => "失敗しました。運用者に連絡してください".into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code(), self.sentence(Language::En))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_on_the_wire_is_the_code_in_the_record() {
+        for refusal in [Refusal::NotSignedIn, Refusal::RowsNotReleased, Refusal::TooManyGroups { most: 1 }] {
+            let json = serde_json::to_value(&refusal).unwrap_or_default();
+            assert_eq!(json.get("code").and_then(|c| c.as_str()), Some(refusal.code()));
+        }
+    }
+
+    #[test]
+    fn the_failure_sentence_is_one_constant_whatever_failed() {
+        assert_eq!(Refusal::Failed { entry: None }.sentence(Language::En), "failed; tell the operator");
+    }
+}

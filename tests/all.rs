@@ -1,0 +1,1 @@
+//! Does the whole hold together, seen from outside?
