@@ -1,7 +1,5 @@
 //! What is wrong with a model, in which file and line?
 
-use std::fmt;
-
 /// A model that does not hold together. The operator reads it at start; it names no data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {reason}")]
@@ -23,6 +21,17 @@ pub enum Reason {
     /// Neither built in nor in the enclave's own catalogue.
     #[error("no model {0:?}")]
     UnknownModel(String),
+    /// The file exists but cannot be read.
+    #[error("cannot be read as UTF-8 text")]
+    Unreadable,
+    /// A file that holds a model of another name than its own.
+    #[error("the file is named for {wanted:?} but holds model {given:?}")]
+    NameDiffers {
+        /// What was asked for.
+        wanted: String,
+        /// What the file says.
+        given: String,
+    },
     /// A key that nobody reads.
     #[error("unknown key {0:?}")]
     UnknownKey(String),
@@ -96,7 +105,7 @@ pub enum Reason {
         list: String,
     },
     /// Dates that are no range of days, or on a column without days.
-    #[error("{0}: dates must be [\"first day\", \"last day\"] of a date or timestamp")]
+    #[error("{0}: dates must be [first day, last day] and stand on a date or timestamp")]
     BadDates(String),
     /// A date without a range of days in a table about persons.
     #[error("{0} has no dates")]
@@ -114,6 +123,12 @@ pub enum Reason {
         /// What it needs.
         needs: &'static str,
     },
+    /// A text of any length in a table about persons or places.
+    #[error("{0} has neither length_max nor listed values")]
+    LengthMissing(String),
+    /// A column that may be absent although NULL may not stand in it.
+    #[error("{0}: required = false needs a nullable column")]
+    RequiredNotNull(String),
     /// A length on a column without text.
     #[error("{0}: length_max is for utf8 and at least 1")]
     BadLength(String),
@@ -238,11 +253,5 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn fault(&self, reason: Reason) -> CatalogFault {
         CatalogFault { file: self.file.clone(), line: self.line, reason }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
     }
 }

@@ -4,8 +4,15 @@
 //! question may touch it. Models are TOML: two are built in, and an enclave may bring its own, which may extend one of
 //! these. A model that does not hold together is refused with file, line and reason.
 
+mod check;
+mod column;
 mod fault;
 mod model;
+mod read;
+mod table;
+#[cfg(test)]
+mod tests;
+mod toml_value;
 
 pub use fault::{CatalogFault, Reason};
 pub use model::{

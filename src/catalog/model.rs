@@ -125,8 +125,7 @@ pub enum ColumnType {
 
 impl ColumnType {
     /// All types, in the order of their definition.
-    pub const ALL: [Self; 6] =
-        [Self::Int64, Self::Float64, Self::Utf8, Self::Date, Self::Timestamp, Self::Boolean];
+    pub const ALL: [Self; 6] = [Self::Int64, Self::Float64, Self::Utf8, Self::Date, Self::Timestamp, Self::Boolean];
 
     /// The type as it is written in a model.
     #[must_use]
