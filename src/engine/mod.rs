@@ -1,0 +1,4 @@
+//! What is the exact answer?
+
+pub mod sample;
+pub mod schema;
