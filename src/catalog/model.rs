@@ -1,6 +1,6 @@
 //! What is in a data set, and what of it may a question touch?
 //!
-//! The nouns of a catalogue model. They are plain values: [`super::read`] makes them from TOML and refuses what does not
+//! The nouns of a catalogue model. They are plain values: the reader makes them from TOML and refuses what does not
 //! hold together, so whoever holds a [`Model`] need not check it again.
 
 use std::collections::BTreeMap;
@@ -188,7 +188,7 @@ pub struct Bounds {
     pub because: String,
 }
 
-/// The finite public list of values that a column can hold, besides NULL where it is nullable. Sorted as written.
+/// The finite public list of values that a column can hold, besides NULL where it is nullable; in the order written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Domain {
     /// For [`ColumnType::Int64`].
