@@ -5,4 +5,6 @@
 
 pub mod catalog;
 pub mod engine;
+pub mod privacy;
+pub mod sql;
 pub mod terms;

@@ -1,0 +1,93 @@
+//! What will this cost, how accurate will it be, and why?
+
+use super::{
+    Analysis, Plan,
+    facts::Origin,
+    price::Target,
+    release_point::{Kind, Output},
+};
+
+/// One line of EXPLAIN: one mechanism.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Which release, from 1.
+    pub release: u64,
+    /// The columns of the release that it serves.
+    pub column: String,
+    /// Mechanism and what it counts.
+    pub mechanism: String,
+    /// What one person can add, in words.
+    pub bound: String,
+    /// Who says so.
+    pub origin: String,
+    /// The ε of this mechanism alone, at the caps' δ.
+    pub epsilon: f64,
+    /// The 95 % half-width of one cell, in the column's own unit.
+    pub half_width_95: f64,
+    /// How many cells are released; none where groups are selected.
+    pub cells: Option<u64>,
+}
+
+/// One line per mechanism of `plan`; nothing of it depends on data. `delta` is where ε is stated.
+#[must_use]
+pub fn explain(plan: &Plan, delta: f64) -> Vec<Explained> {
+    let analysis = plan.analysis();
+    plan.priced()
+        .mechanisms
+        .iter()
+        .filter_map(|mechanism| {
+            let release = analysis.releases().get(mechanism.release)?;
+            let (what, origin) = match mechanism.target {
+                Target::Selection => {
+                    let threshold = mechanism.threshold.unwrap_or(0);
+                    (format!("persons per group, groups above {threshold} shown"), "1 per person".to_owned())
+                }
+                Target::Partial(index) => {
+                    let partial = release.partials.get(index)?;
+                    match &partial.kind {
+                        Kind::Rows => ("rows".to_owned(), "rows per group".to_owned()),
+                        Kind::Person => ("persons".to_owned(), "1 per person".to_owned()),
+                        Kind::Sum { grid, origin, .. } => {
+                            let (lo, hi) = (units(grid.lo, grid.step), units(grid.hi, grid.step));
+                            let by = match origin {
+                                Origin::Catalogue => "catalogue",
+                                Origin::Question => "question",
+                            };
+                            ("sum".to_owned(), format!("{by}: {lo} to {hi} in steps of {}", grid.step))
+                        }
+                    }
+                }
+            };
+            let per_group = super::facts::to_f64(i64::try_from(mechanism.bound).ok()?) * mechanism.unit;
+            Some(Explained {
+                release: u64::try_from(mechanism.release).ok()? + 1,
+                column: columns(analysis, mechanism.release, mechanism.target),
+                mechanism: format!("{} over {what}", mechanism.family.as_str()),
+                bound: format!(
+                    "{per_group} per group, {} groups per person, {} rows per group",
+                    mechanism.groups, release.rows_per_group
+                ),
+                origin,
+                epsilon: mechanism.loss.epsilon(delta),
+                half_width_95: mechanism.half_width * mechanism.unit,
+                cells: release.cells(),
+            })
+        })
+        .collect()
+}
+
+fn units(value: i64, step: f64) -> f64 {
+    super::facts::to_f64(value) * step
+}
+
+fn columns(analysis: &Analysis, release: usize, target: Target) -> String {
+    let Some(release) = analysis.releases().get(release) else { return String::new() };
+    let uses = |output: &Output| match (target, output) {
+        (Target::Selection, Output::Key(_)) => true,
+        (Target::Partial(p), Output::Count(i) | Output::Sum(i)) => p == *i,
+        (Target::Partial(p), Output::Mean { sum, rows }) => p == *sum || p == *rows,
+        _ => false,
+    };
+    let names = release.outputs.iter().zip(release.schema.fields()).filter(|(o, _)| uses(o));
+    names.map(|(_, field)| field.name().clone()).collect::<Vec<_>>().join(", ")
+}

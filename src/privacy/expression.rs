@@ -1,0 +1,340 @@
+//! Can this expression fail or tell on any row, and between which bounds does it lie?
+//!
+//! Over persons' rows no expression may fail: a failure is an answer that no noise covers. What is listed here is
+//! total as it stands or becomes so by the rewrite beside it (CAST to TRY_CAST, division NULL on zero); anything else
+//! is refused.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{Column, DFSchema, ScalarValue},
+    logical_expr::{
+        BinaryExpr, Case, Expr, ExprSchemable, Operator, TryCast,
+        expr::{InList, Like, ScalarFunction},
+    },
+};
+
+use super::{
+    facts::{Facts, number},
+    range::Range,
+    scalar_functions,
+};
+use crate::terms::Refusal;
+
+/// The step whose rows an expression is evaluated on.
+pub(super) struct Scope<'a> {
+    pub(super) schema: &'a DFSchema,
+    pub(super) facts: &'a [Facts],
+}
+
+/// An expression that cannot fail, with its public facts.
+#[derive(Debug, Clone)]
+pub(super) struct Total {
+    pub(super) expr: Expr,
+    pub(super) facts: Facts,
+}
+
+const KEYS: &str = "key columns may be joined with =, grouped inside a person, and counted, nothing else";
+
+impl Scope<'_> {
+    /// A whole SELECT item, group key or argument: a bare column passes whatever its class; anything else is made total.
+    pub(super) fn item(&self, expr: &Expr) -> Result<Total, Refusal> {
+        match expr.clone().unalias() {
+            Expr::Column(column) => {
+                let facts = self.facts_of(&column)?.clone();
+                Ok(Total { expr: Expr::Column(column), facts })
+            }
+            other => self.total(&other),
+        }
+    }
+
+    /// Makes `expr` total. Keys may not stand inside it.
+    pub(super) fn total(&self, expr: &Expr) -> Result<Total, Refusal> {
+        match expr {
+            Expr::Alias(alias) => self.total(&alias.expr),
+            Expr::Column(column) => {
+                let facts = self.facts_of(column)?.clone();
+                match facts.owner || facts.key {
+                    true => Err(refused(&column.name, KEYS)),
+                    false => Ok(Total { expr: expr.clone(), facts }),
+                }
+            }
+            Expr::Literal(value, _) => Ok(Total { expr: expr.clone(), facts: Facts::constant(value) }),
+            Expr::BinaryExpr(binary) => self.binary(binary),
+            Expr::Negative(inner) => {
+                let inner = self.total(inner)?;
+                let range = inner.facts.range.map(Range::negated);
+                let facts = Facts { range, domain: None, ..inner.facts };
+                Ok(Total { expr: Expr::Negative(Box::new(inner.expr)), facts })
+            }
+            Expr::Not(inner) => self.test(inner, Expr::Not),
+            Expr::IsNull(inner) => self.null_test(inner, Expr::IsNull),
+            Expr::IsNotNull(inner) => self.null_test(inner, Expr::IsNotNull),
+            Expr::IsTrue(inner) => self.test(inner, Expr::IsTrue),
+            Expr::IsFalse(inner) => self.test(inner, Expr::IsFalse),
+            Expr::IsUnknown(inner) => self.test(inner, Expr::IsUnknown),
+            Expr::IsNotTrue(inner) => self.test(inner, Expr::IsNotTrue),
+            Expr::IsNotFalse(inner) => self.test(inner, Expr::IsNotFalse),
+            Expr::IsNotUnknown(inner) => self.test(inner, Expr::IsNotUnknown),
+            Expr::Between(between) => {
+                let (value, low, high) =
+                    (self.total(&between.expr)?, self.total(&between.low)?, self.total(&between.high)?);
+                let fixed = value.facts.fixed && low.facts.fixed && high.facts.fixed;
+                let mut between = between.clone();
+                (*between.expr, *between.low, *between.high) = (value.expr, low.expr, high.expr);
+                Ok(boolean(Expr::Between(between), fixed))
+            }
+            Expr::InList(list) => self.in_list(list),
+            Expr::Like(like) => self.like(like),
+            Expr::Case(case) => self.case(case),
+            Expr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type()),
+            Expr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type()),
+            Expr::ScalarFunction(call) => self.function(call),
+            Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
+                Err(refused("a subquery in an expression", "join the table instead"))
+            }
+            Expr::Placeholder(_) => Err(refused("a parameter without a value", "bind a value to it")),
+            Expr::WindowFunction(_) => {
+                Err(refused("a window function", "aggregate per person in a subquery grouped by person_id"))
+            }
+            _ => Err(refused("this expression", "use comparisons, arithmetic, CASE and the listed functions")),
+        }
+    }
+
+    pub(super) fn facts_of(&self, column: &Column) -> Result<&Facts, Refusal> {
+        let index = self.schema.maybe_index_of_column(column);
+        index.and_then(|i| self.facts.get(i)).ok_or_else(|| Refusal::UnknownColumn { name: column.flat_name() })
+    }
+
+    pub(super) fn data_type(&self, expr: &Expr) -> Result<DataType, Refusal> {
+        expr.get_type(self.schema).map_err(|_| refused("this expression", "its types do not fit together"))
+    }
+
+    fn test(&self, inner: &Expr, build: fn(Box<Expr>) -> Expr) -> Result<Total, Refusal> {
+        let inner = self.total(inner)?;
+        Ok(boolean(build(Box::new(inner.expr)), inner.facts.fixed))
+    }
+
+    /// Whether a link is NULL says nothing that a count of it would not: keys pass here.
+    fn null_test(&self, inner: &Expr, build: fn(Box<Expr>) -> Expr) -> Result<Total, Refusal> {
+        let inner = self.item(inner)?;
+        let facts = Facts { nullable: false, fixed: inner.facts.fixed, ..Facts::boolean() };
+        Ok(Total { expr: build(Box::new(inner.expr)), facts })
+    }
+
+    fn in_list(&self, list: &InList) -> Result<Total, Refusal> {
+        let value = self.total(&list.expr)?;
+        let mut fixed = value.facts.fixed;
+        let mut members = vec![];
+        for member in &list.list {
+            let member = self.total(member)?;
+            fixed &= member.facts.fixed;
+            members.push(member.expr);
+        }
+        Ok(boolean(Expr::InList(InList::new(Box::new(value.expr), members, list.negated)), fixed))
+    }
+
+    fn like(&self, like: &Like) -> Result<Total, Refusal> {
+        let value = self.total(&like.expr)?;
+        let pattern = self.total(&like.pattern)?;
+        if !matches!(pattern.expr, Expr::Literal(..)) {
+            return Err(refused("LIKE", "give the pattern as a literal"));
+        }
+        let mut like = like.clone();
+        (*like.expr, *like.pattern) = (value.expr, pattern.expr);
+        Ok(boolean(Expr::Like(like), value.facts.fixed))
+    }
+
+    fn case(&self, case: &Case) -> Result<Total, Refusal> {
+        let base = case.expr.as_deref().map(|e| self.total(e)).transpose()?;
+        let mut fixed = base.as_ref().is_none_or(|b| b.facts.fixed);
+        let mut results: Vec<Facts> = vec![];
+        let mut branches = vec![];
+        for (when, then) in &case.when_then_expr {
+            let (when, then) = (self.total(when)?, self.total(then)?);
+            fixed &= when.facts.fixed;
+            results.push(then.facts);
+            branches.push((Box::new(when.expr), Box::new(then.expr)));
+        }
+        let otherwise = case.else_expr.as_deref().map(|e| self.total(e)).transpose()?;
+        let misses = otherwise.is_none();
+        results.extend(otherwise.as_ref().map(|o| o.facts.clone()));
+        let mut facts = union(&results);
+        facts.fixed &= fixed;
+        facts.nullable |= misses;
+        let expr = Case::new(base.map(|b| Box::new(b.expr)), branches, otherwise.map(|o| Box::new(o.expr)));
+        Ok(Total { expr: Expr::Case(expr), facts })
+    }
+
+    fn cast(&self, inner: &Expr, to: &DataType) -> Result<Total, Refusal> {
+        let from = self.data_type(inner)?;
+        let inner = self.total(inner)?;
+        let numeric = |t: &DataType| t.is_numeric() && !t.is_decimal();
+        let widened = from == *to || (from.is_integer() && *to == DataType::Float64);
+        let range = match (&from, to) {
+            (f, t) if numeric(f) && t.is_integer() => inner.facts.range.map(Range::to_integers).and_then(|r| fit(r, t)),
+            (f, t) if (numeric(f) && t.is_floating()) || f == t => inner.facts.range,
+            (DataType::Date32, DataType::Timestamp(unit, None)) if micros(unit) => {
+                inner.facts.range.and_then(|r| r.times(Range { lo: 86_400_000_000.0, hi: 86_400_000_000.0 }))
+            }
+            _ => None,
+        };
+        let domain =
+            inner.facts.domain.as_ref().and_then(|values| {
+                values.iter().map(|v| v.cast_to(to)).collect::<Result<Vec<_>, _>>().ok().map(Arc::from)
+            });
+        let facts = Facts {
+            range,
+            domain: domain.filter(|_| widened),
+            nullable: inner.facts.nullable || !widened,
+            grid: inner.facts.grid.filter(|_| range.is_some()),
+            ..inner.facts
+        };
+        Ok(Total { expr: Expr::TryCast(TryCast::new(Box::new(inner.expr), to.clone())), facts })
+    }
+
+    fn function(&self, call: &ScalarFunction) -> Result<Total, Refusal> {
+        let mut arguments = vec![];
+        for argument in &call.args {
+            let data_type = self.data_type(argument)?;
+            arguments.push((self.total(argument)?, data_type));
+        }
+        scalar_functions::total(&call.func, arguments)
+    }
+
+    fn binary(&self, binary: &BinaryExpr) -> Result<Total, Refusal> {
+        let (left, right) = (self.total(&binary.left)?, self.total(&binary.right)?);
+        let fixed = left.facts.fixed && right.facts.fixed;
+        let rebuilt = |l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), binary.op, Box::new(r)));
+        match binary.op {
+            Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::And
+            | Operator::Or
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom => Ok(boolean(rebuilt(left.expr, right.expr), fixed)),
+            Operator::StringConcat => {
+                Ok(Total { expr: rebuilt(left.expr, right.expr), facts: Facts { fixed, ..Facts::unknown() } })
+            }
+            Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                let result = self.data_type(&Expr::BinaryExpr(binary.clone()))?;
+                let left_type = self.data_type(&binary.left)?;
+                arithmetic(binary.op, left, right, &left_type, &result, fixed)
+            }
+            _ => Err(refused(&binary.op.to_string(), "use comparisons, +, -, *, /, %, || and LIKE")),
+        }
+    }
+}
+
+/// `+ - *` wrap in the engine and so cannot fail; `/ %` are NULL on zero and for the one overflow left, the least
+/// integer over -1.
+fn arithmetic(
+    op: Operator,
+    left: Total,
+    right: Total,
+    left_type: &DataType,
+    result: &DataType,
+    fixed: bool,
+) -> Result<Total, Refusal> {
+    let plain = |t: &DataType| t.is_integer() || t.is_floating();
+    let days = *left_type == DataType::Date32 && *result == DataType::Int64 && op == Operator::Minus;
+    if !plain(result) || !(plain(left_type) || days) {
+        return Err(refused(&format!("{op} on these types"), "use numbers, or DATE - DATE for days"));
+    }
+    let divides = matches!(op, Operator::Divide | Operator::Modulo);
+    let whole = result.is_integer();
+    let literal = |e: &Expr| matches!(e, Expr::Literal(v, _) if number(v).is_some_and(|n| n != 0.0 && n != -1.0));
+    let left_expr = match divides && whole && !literal(&right.expr) {
+        true => not_least(left.expr, result),
+        false => left.expr,
+    };
+    let range = left.facts.range.zip(right.facts.range).and_then(|(a, b)| match op {
+        Operator::Plus => a.plus(b),
+        Operator::Minus => a.minus(b),
+        Operator::Multiply => a.times(b),
+        Operator::Divide if whole => a.over(b, 1.0).map(Range::to_integers),
+        Operator::Divide => a.over(b, 0.0),
+        _ => {
+            let most = b.magnitude().hi;
+            Range::new(if a.lo < 0.0 { -most } else { 0.0 }, most)
+        }
+    });
+    let range = range.and_then(|r| fit(r, result));
+    let grid = match op {
+        Operator::Plus | Operator::Minus => left.facts.grid.zip(right.facts.grid).map(|(a, b)| a.min(b)),
+        _ => None,
+    };
+    let nullable = left.facts.nullable || right.facts.nullable || divides;
+    let right_expr = match divides && !literal(&right.expr) {
+        true => datafusion::functions::core::expr_fn::nullif(right.expr, zero(result)),
+        false => right.expr,
+    };
+    let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left_expr), op, Box::new(right_expr)));
+    let holds = left.facts.holds && right.facts.holds;
+    let facts = Facts { fixed, nullable, range, holds, grid, ..Facts::unknown() };
+    Ok(Total { expr, facts })
+}
+
+/// The least integer, of which neither negation nor absolute value exists, becomes NULL.
+pub(super) fn not_least(expr: Expr, data_type: &DataType) -> Expr {
+    let least = match data_type {
+        DataType::Int8 => ScalarValue::Int8(Some(i8::MIN)),
+        DataType::Int16 => ScalarValue::Int16(Some(i16::MIN)),
+        DataType::Int32 => ScalarValue::Int32(Some(i32::MIN)),
+        DataType::Int64 => ScalarValue::Int64(Some(i64::MIN)),
+        _ => return expr,
+    };
+    datafusion::functions::core::expr_fn::nullif(expr, Expr::Literal(least, None))
+}
+
+fn zero(data_type: &DataType) -> Expr {
+    Expr::Literal(ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Int64(Some(0))), None)
+}
+
+/// The range, if no value of it wraps in `data_type`.
+pub(super) fn fit(range: Range, data_type: &DataType) -> Option<Range> {
+    let (lo, hi) = match data_type {
+        DataType::Int8 => (-128.0, 127.0),
+        DataType::Int16 => (-32_768.0, 32_767.0),
+        DataType::Int32 => (-2_147_483_648.0, 2_147_483_647.0),
+        DataType::Int64 => (-9.0e18, 9.0e18),
+        DataType::UInt8 => (0.0, 255.0),
+        DataType::UInt16 => (0.0, 65_535.0),
+        DataType::UInt32 => (0.0, 4_294_967_295.0),
+        DataType::UInt64 => (0.0, 1.8e19),
+        _ => (f64::MIN, f64::MAX),
+    };
+    range.within(lo, hi).then_some(range)
+}
+
+fn micros(unit: &datafusion::arrow::datatypes::TimeUnit) -> bool {
+    matches!(unit, datafusion::arrow::datatypes::TimeUnit::Microsecond)
+}
+
+/// The facts of a value that comes from one of several expressions.
+pub(super) fn union(all: &[Facts]) -> Facts {
+    // A NULL branch adds no number: it only makes the value nullable.
+    let null = |f: &&Facts| f.nullable && f.fixed && f.range.is_none() && f.domain.is_none();
+    let mut of_values = all.iter().filter(|f| !null(f));
+    let nulls = all.iter().any(|f| null(&f));
+    let mut facts = of_values.next().cloned().unwrap_or_else(Facts::unknown);
+    facts.owner = false;
+    for next in of_values {
+        facts = facts.or(next);
+    }
+    facts.nullable |= nulls;
+    facts
+}
+
+pub(super) fn boolean(expr: Expr, fixed: bool) -> Total {
+    Total { expr, facts: Facts { fixed, ..Facts::boolean() } }
+}
+
+pub(super) fn refused(name: &str, hint: &str) -> Refusal {
+    Refusal::FunctionNotAllowed { name: name.to_owned(), hint: hint.to_owned() }
+}

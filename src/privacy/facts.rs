@@ -1,0 +1,182 @@
+//! What is publicly known of one column of a step, whatever the rows hold?
+
+use std::sync::Arc;
+
+use datafusion::{arrow::datatypes::DataType, common::ScalarValue};
+
+use super::range::Range;
+use crate::catalog::{self, ColumnClass, ColumnType};
+
+/// The public facts of one column. They lower a price or find a public domain; they never remove an enforcement.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// It is the owner key, by lineage.
+    pub(super) owner: bool,
+    /// It is a row id or a link between tables: it may be counted, never compared with a literal or released.
+    pub(super) key: bool,
+    /// It has one value per person.
+    pub(super) fixed: bool,
+    /// It may be NULL.
+    pub(super) nullable: bool,
+    /// Its numbers, days or microseconds are clamped to here; where `holds`, no row lies outside.
+    pub(super) range: Option<Range>,
+    /// The range is enforced on every stored row, not only by the clamp of a release.
+    pub(super) holds: bool,
+    /// The resolution that the catalogue declares for its numbers.
+    pub(super) grid: Option<f64>,
+    /// Where the range comes from.
+    pub(super) origin: Origin,
+    /// Its values are among these, NULL aside.
+    pub(super) domain: Option<Arc<[ScalarValue]>>,
+}
+
+/// Who says that a column lies within its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Interval arithmetic over the question itself.
+    Question,
+    /// A declaration of the catalogue, enforced at ingest.
+    Catalogue,
+}
+
+impl Facts {
+    /// Nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            owner: false,
+            key: false,
+            fixed: false,
+            nullable: true,
+            range: None,
+            holds: true,
+            grid: None,
+            origin: Origin::Question,
+            domain: None,
+        }
+    }
+
+    /// A value that every row shares.
+    pub(super) fn constant(value: &ScalarValue) -> Self {
+        let range = number(value).and_then(Range::point);
+        let domain = (!value.is_null()).then(|| Arc::from([value.clone()]));
+        Self { fixed: true, nullable: value.is_null(), range, domain, ..Self::unknown() }
+    }
+
+    /// TRUE, FALSE or NULL.
+    pub(super) fn boolean() -> Self {
+        let both = [ScalarValue::Boolean(Some(false)), ScalarValue::Boolean(Some(true))];
+        Self { domain: Some(Arc::from(both)), ..Self::unknown() }
+    }
+
+    /// What the catalogue declares of a stored column.
+    pub(super) fn declared(column: &catalog::Column, table: &catalog::Table) -> Self {
+        let owner = table.owner.as_deref() == Some(column.name.as_str());
+        let domain = column.domain.as_ref().map(|domain| match domain {
+            catalog::Domain::Integers(values) => values.iter().map(|v| ScalarValue::Int64(Some(*v))).collect(),
+            catalog::Domain::Texts(values) => values.iter().map(|v| ScalarValue::Utf8(Some(v.clone()))).collect(),
+        });
+        Self {
+            owner,
+            key: column.class == ColumnClass::Key && !owner,
+            fixed: owner || table.one_row_per_person,
+            nullable: column.nullable,
+            range: declared_range(column),
+            holds: column.bounds.is_none(),
+            grid: column.bounds.as_ref().map(|b| b.grid),
+            origin: Origin::Catalogue,
+            domain,
+        }
+    }
+
+    /// A column of which rows of either input may come.
+    pub(super) fn or(&self, other: &Self) -> Self {
+        Self {
+            owner: false,
+            key: self.key || other.key,
+            fixed: self.fixed && other.fixed,
+            nullable: self.nullable || other.nullable,
+            range: self.range.zip(other.range).map(|(a, b)| a.union(b)),
+            holds: self.holds && other.holds,
+            grid: self.grid.zip(other.grid).map(|(a, b)| a.min(b)),
+            origin: self.origin.min(other.origin),
+            domain: self.domain.as_ref().zip(other.domain.as_ref()).map(|(a, b)| {
+                let mut values = a.to_vec();
+                values.extend(b.iter().filter(|v| !a.contains(v)).cloned());
+                values.into()
+            }),
+        }
+    }
+
+    /// The values that a group key of this column can take, NULL aside: the declared list, or all whole numbers of its
+    /// range; `None` where that is no public list of at most `most`.
+    pub(super) fn values(&self, data_type: &DataType, most: usize) -> Option<Vec<ScalarValue>> {
+        if let Some(domain) = &self.domain {
+            return (domain.len() <= most)
+                .then(|| domain.iter().map(|v| v.cast_to(data_type)).collect::<Result<Vec<_>, _>>().ok())
+                .flatten();
+        }
+        if !data_type.is_integer() || !self.holds {
+            return None;
+        }
+        let range = self.range?;
+        let (lo, hi) = (range.lo.ceil(), range.hi.floor());
+        if hi - lo + 1.0 > usize_to_f64(most) {
+            return None;
+        }
+        (whole(lo)?..=whole(hi)?).map(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok()).collect()
+    }
+}
+
+fn declared_range(column: &catalog::Column) -> Option<Range> {
+    let epoch = chrono::NaiveDate::default();
+    if let Some(dates) = &column.dates {
+        let day = |date: chrono::NaiveDate| date.signed_duration_since(epoch).num_days();
+        let scale = match column.data_type {
+            ColumnType::Timestamp => 86_400_000_000,
+            _ => 1,
+        };
+        let last = (day(dates.last) + 1) * scale - 1;
+        return Range::new(to_f64(day(dates.first) * scale), to_f64(last));
+    }
+    if let Some(bounds) = &column.bounds {
+        return Range::new(bounds.lo, bounds.hi);
+    }
+    match &column.domain {
+        Some(catalog::Domain::Integers(values)) => {
+            Range::new(to_f64(*values.iter().min()?), to_f64(*values.iter().max()?))
+        }
+        _ => None,
+    }
+}
+
+/// A literal as a number; dates in days, timestamps in microseconds.
+pub(super) fn number(value: &ScalarValue) -> Option<f64> {
+    match value {
+        ScalarValue::Float64(v) => *v,
+        ScalarValue::Float32(v) => v.map(f64::from),
+        ScalarValue::Boolean(_) | ScalarValue::Utf8(_) | ScalarValue::Utf8View(_) | ScalarValue::LargeUtf8(_) => None,
+        ScalarValue::Date32(v) => v.map(f64::from),
+        ScalarValue::TimestampMicrosecond(v, _) => v.map(to_f64),
+        ScalarValue::TimestampNanosecond(v, _) => v.map(|n| to_f64(n.div_euclid(1000))),
+        other => match other.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(v)) if other.data_type().is_integer() => v.map(to_f64),
+            _ => None,
+        },
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bounds of this size are widened outward by their users")]
+pub(super) fn to_f64(value: i64) -> f64 {
+    value as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "compared with interval widths only")]
+fn usize_to_f64(value: usize) -> f64 {
+    value as f64
+}
+
+/// A whole number of at most 2^53 as an integer.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+pub(super) fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
+}

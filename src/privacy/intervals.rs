@@ -1,0 +1,121 @@
+//! Which column of the answer is which noisy output, and how wide is its interval?
+//!
+//! What follows a release renames, filters and sorts its columns. A noisy column that is only passed on keeps its
+//! half-width: hidden columns carry it up beside the values.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::Column,
+    logical_expr::{Expr, LogicalPlan, Projection, SubqueryAlias, lit},
+};
+
+use super::{
+    placeholder::{Filled, column_name, placeholder},
+    typing::built,
+};
+use crate::terms::Refusal;
+
+/// A column of the answer that is a noisy output, passed on unchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Of which release.
+    pub release: usize,
+    /// Which of its outputs.
+    pub output: usize,
+}
+
+/// A plan above releases in which half-widths stand in hidden columns.
+pub(super) struct Threaded {
+    pub(super) plan: LogicalPlan,
+    /// For every visible column: what it is, and the hidden column with its half-width.
+    pub(super) columns: Vec<Option<(Passed, Column)>>,
+}
+
+pub(super) fn thread(plan: &LogicalPlan) -> Result<Threaded, Refusal> {
+    let untouched = || Threaded { plan: plan.clone(), columns: vec![None; plan.schema().fields().len()] };
+    match plan {
+        LogicalPlan::Projection(projection) => match projection.input.as_ref() {
+            LogicalPlan::TableScan(scan) => match placeholder(scan).map(|p| p.source) {
+                Some(Filled::Release(release)) => at_release(projection, release),
+                _ => Ok(untouched()),
+            },
+            _ => above(projection),
+        },
+        LogicalPlan::SubqueryAlias(alias) => {
+            let below = thread(&alias.input)?;
+            let renamed = built(SubqueryAlias::try_new(Arc::new(below.plan), alias.alias.clone()))?;
+            let requalify =
+                |(passed, column): (Passed, Column)| (passed, Column::new(Some(alias.alias.clone()), column.name));
+            let columns = below.columns.into_iter().map(|c| c.map(requalify)).collect();
+            Ok(Threaded { plan: LogicalPlan::SubqueryAlias(renamed), columns })
+        }
+        LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => match plan.inputs().as_slice() {
+            [input] => {
+                let below = thread(input)?;
+                let rebuilt = built(plan.with_new_exprs(plan.expressions(), vec![below.plan]))?;
+                Ok(Threaded { plan: rebuilt, columns: below.columns })
+            }
+            _ => Ok(untouched()),
+        },
+        _ => Ok(untouched()),
+    }
+}
+
+/// The visible columns of `plan` alone, or each noisy one followed by `<name>_lo` and `<name>_hi`.
+pub(super) fn close(threaded: Threaded, with_intervals: bool) -> Result<(LogicalPlan, Vec<Option<Passed>>), Refusal> {
+    let Threaded { plan, columns } = threaded;
+    let (mut items, mut passed) = (vec![], vec![]);
+    let fields: Vec<(Column, String)> =
+        plan.schema().iter().take(columns.len()).map(|field| (Column::from(field), field.1.name().clone())).collect();
+    for ((column, name), noisy) in fields.into_iter().zip(columns) {
+        items.push(Expr::Column(column.clone()));
+        passed.push(noisy.as_ref().map(|(p, _)| p.clone()));
+        if let Some((_, width)) = noisy.filter(|_| with_intervals) {
+            let value = Expr::TryCast(datafusion::logical_expr::TryCast::new(
+                Box::new(Expr::Column(column)),
+                datafusion::arrow::datatypes::DataType::Float64,
+            ));
+            items.push((value.clone() - Expr::Column(width.clone())).alias(format!("{name}_lo")));
+            items.push((value + Expr::Column(width) * lit(1.0)).alias(format!("{name}_hi")));
+            passed.extend([None, None]);
+        }
+    }
+    Ok((LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?), passed))
+}
+
+fn at_release(projection: &Projection, release: usize) -> Result<Threaded, Refusal> {
+    let outputs = projection.expr.len();
+    let relation = projection.input.schema().iter().next().and_then(|(relation, _)| relation.cloned());
+    let (mut items, mut columns) = (projection.expr.clone(), vec![]);
+    for output in 0..outputs {
+        let hidden = format!("__sekisho_width_{release}_{output}");
+        items.push(Expr::Column(Column::new(relation.clone(), column_name(outputs + output))).alias(hidden.clone()));
+        columns.push(Some((Passed { release, output }, Column::from_name(hidden))));
+    }
+    let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(&projection.input)))?);
+    Ok(Threaded { plan, columns })
+}
+
+fn above(projection: &Projection) -> Result<Threaded, Refusal> {
+    let below = thread(&projection.input)?;
+    let (mut items, mut columns) = (projection.expr.clone(), vec![]);
+    let mut carried: Vec<Column> = vec![];
+    for item in &projection.expr {
+        let origin = match item.clone().unalias() {
+            Expr::Column(column) => {
+                below.plan.schema().maybe_index_of_column(&column).and_then(|i| below.columns.get(i)).cloned().flatten()
+            }
+            _ => None,
+        };
+        if let Some((_, width)) = &origin {
+            if !carried.contains(width) {
+                carried.push(width.clone());
+                items.push(Expr::Column(width.clone()));
+            }
+        }
+        columns.push(origin);
+    }
+    let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(below.plan)))?);
+    Ok(Threaded { plan, columns })
+}

@@ -1,0 +1,48 @@
+//! What could this reveal, at what loss?
+//!
+//! Floor 6, and the reason for the house. [`analyze`] types a question, cuts it at its release points and bounds what
+//! one person adds; [`Analysis::price`] decides noise and loss from public figures; [`add_noise`] is the only way from
+//! exact sums to anything that may be shown.
+
+mod cut;
+mod exact;
+mod explain;
+mod expression;
+mod facts;
+mod grid;
+mod intervals;
+mod narrowing;
+mod noise;
+mod output;
+mod per_person;
+mod placeholder;
+mod plan;
+mod price;
+mod range;
+mod release_point;
+mod scalar_functions;
+mod typing;
+
+pub use exact::Exact;
+pub use explain::{Explained, explain};
+pub use facts::Origin;
+pub use grid::Grid;
+pub use intervals::Passed;
+pub use noise::NoiseFault;
+pub use placeholder::{Filled, Placeholder, column_name, placeholder};
+pub use plan::{Analysis, Noisy, Plan, add_noise, analyze};
+pub use price::{Family, Mechanism, Offer, Priced, Target, price};
+pub use release_point::{Kind, Output, Partial, Release};
+pub use scalar_functions::ALLOWED as SCALAR_FUNCTIONS;
+pub use typing::Bounds;
+
+/// What the analyst sets for one question; `None` leaves it to the catalogue.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Asked {
+    /// m: rows of one person that count in one group.
+    pub rows_per_group: Option<u32>,
+    /// C: groups that one person counts in.
+    pub groups: Option<u32>,
+    /// Add `<column>_lo` and `<column>_hi` beside each noisy column.
+    pub intervals: bool,
+}

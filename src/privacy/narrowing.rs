@@ -1,0 +1,93 @@
+//! What does a WHERE clause say about the rows that pass it?
+
+use datafusion::{
+    common::{DFSchema, ScalarValue},
+    logical_expr::{BinaryExpr, Expr, Operator},
+};
+
+use super::{
+    facts::{Facts, Origin, number},
+    range::Range,
+};
+
+/// Narrows the facts of columns by the AND terms of `predicate` that compare a bare column with a literal: rows that
+/// do not satisfy them are gone.
+pub(super) fn narrow(predicate: &Expr, schema: &DFSchema, facts: &mut [Facts]) {
+    match predicate {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            narrow(left, schema, facts);
+            narrow(right, schema, facts);
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            if let Some(value) = literal(right) {
+                compare(left, *op, value, schema, facts);
+            } else if let (Some(value), Some(op)) = (literal(left), op.swap()) {
+                compare(right, op, value, schema, facts);
+            }
+        }
+        Expr::Between(between) if !between.negated => {
+            if let (Some(low), Some(high)) = (literal(&between.low), literal(&between.high)) {
+                compare(&between.expr, Operator::GtEq, low, schema, facts);
+                compare(&between.expr, Operator::LtEq, high, schema, facts);
+            }
+        }
+        Expr::IsNotNull(inner) => {
+            if let Some(facts) = of(inner, schema, facts) {
+                facts.nullable = false;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &mut [Facts]) {
+    let allowed = match op {
+        Operator::Eq => Range { lo: value, hi: value },
+        Operator::Lt | Operator::LtEq => Range { lo: f64::NEG_INFINITY, hi: value },
+        Operator::Gt | Operator::GtEq => Range { lo: value, hi: f64::INFINITY },
+        _ => return,
+    };
+    let Some(facts) = of(column, schema, facts) else { return };
+    // A comparison with NULL is not true: NULLs are gone as well.
+    facts.nullable = false;
+    let narrowed = match facts.range {
+        Some(range) => range.intersect(allowed),
+        None => Some(allowed),
+    };
+    if let Some(narrowed) = narrowed.filter(|n| Some(*n) != facts.range) {
+        facts.range = Some(narrowed);
+        facts.origin = Origin::Question;
+    }
+}
+
+/// The facts of a bare column, also one that the engine has cast to a wider number to compare it.
+fn of<'a>(expr: &Expr, schema: &DFSchema, facts: &'a mut [Facts]) -> Option<&'a mut Facts> {
+    match expr {
+        Expr::Column(column) => schema.maybe_index_of_column(column).and_then(|i| facts.get_mut(i)),
+        Expr::Cast(cast) if cast.field.data_type().is_numeric() => match cast.expr.as_ref() {
+            Expr::Column(column) => {
+                let index = schema.maybe_index_of_column(column)?;
+                let from = schema.fields().get(index)?.data_type();
+                let exact = from.is_integer() || from == cast.field.data_type();
+                facts.get_mut(index).filter(|_| exact && from.is_numeric())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn literal(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Literal(value, _) => number(value),
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value @ ScalarValue::Utf8(_), _) => {
+                value.cast_to(cast.field.data_type()).ok().as_ref().and_then(number)
+            }
+            Expr::Literal(value, _) => number(value),
+            _ => None,
+        },
+        Expr::Negative(inner) => literal(inner).map(|v| -v),
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! What may be shown?
+//!
+//! The only place where noise is drawn, and the only one that opens [`Exact`]. All of it is OpenDP's: integer discrete
+//! Laplace and Gaussian (Canonne, Kamath and Steinke 2020), thresholds for groups that no public list names.
+
+use std::collections::HashMap;
+
+use datafusion::arrow::{
+    array::{ArrayRef, UInt32Array},
+    compute::take,
+};
+use opendp::{
+    core::Measurement,
+    domains::{AtomDomain, MapDomain, VectorDomain},
+    measurements::{make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold},
+    measures::{Approximate, MaxDivergence, ZeroConcentratedDivergence},
+    metrics::{AbsoluteDistance, L0PInfDistance, L1Distance, L2Distance},
+};
+
+use super::{
+    Exact,
+    price::{Family, Mechanism, Target},
+};
+
+/// A mechanism could not be built or could not draw. No text of the library's, and no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoiseFault {
+    /// The mechanism refused its parameters.
+    #[error("a noise mechanism could not be built")]
+    Built,
+    /// The mechanism failed while drawing.
+    #[error("a noise mechanism could not draw")]
+    Drawn,
+    /// The privacy map refused the sensitivity.
+    #[error("a privacy map refused a sensitivity")]
+    Mapped,
+    /// The exact stage and the plan disagree on their shapes.
+    #[error("the exact vector does not fit its plan")]
+    Shape,
+}
+
+type Vectors = VectorDomain<AtomDomain<i64>>;
+type Counts = MapDomain<AtomDomain<u32>, AtomDomain<i64>>;
+type Laplace = Measurement<Vectors, L1Distance<i64>, MaxDivergence, Vec<i64>>;
+type Gaussian = Measurement<Vectors, L2Distance<f64>, ZeroConcentratedDivergence, Vec<i64>>;
+type LaplaceThreshold =
+    Measurement<Counts, L0PInfDistance<1, AbsoluteDistance<i64>>, Approximate<MaxDivergence>, HashMap<u32, i64>>;
+type GaussianThreshold = Measurement<
+    Counts,
+    L0PInfDistance<2, AbsoluteDistance<f64>>,
+    Approximate<ZeroConcentratedDivergence>,
+    HashMap<u32, i64>,
+>;
+
+/// Noised sums, one vector per partial, over the groups that may be shown.
+pub(super) struct Noised {
+    pub(super) keys: Vec<ArrayRef>,
+    pub(super) sums: Vec<Vec<i64>>,
+}
+
+pub(super) fn laplace(scale: f64) -> Result<Laplace, NoiseFault> {
+    let space = (Vectors::new(AtomDomain::default()), L1Distance::default());
+    make_laplace(space.0, space.1, scale, None).map_err(|_| NoiseFault::Built)
+}
+
+pub(super) fn gaussian(scale: f64) -> Result<Gaussian, NoiseFault> {
+    let space = (Vectors::new(AtomDomain::default()), L2Distance::default());
+    make_gaussian(space.0, space.1, scale, None).map_err(|_| NoiseFault::Built)
+}
+
+pub(super) fn laplace_threshold(scale: f64, threshold: i64) -> Result<LaplaceThreshold, NoiseFault> {
+    make_laplace_threshold(counts(), L0PInfDistance::default(), scale, threshold, None).map_err(|_| NoiseFault::Built)
+}
+
+pub(super) fn gaussian_threshold(scale: f64, threshold: i64) -> Result<GaussianThreshold, NoiseFault> {
+    make_gaussian_threshold(counts(), L0PInfDistance::default(), scale, threshold, None).map_err(|_| NoiseFault::Built)
+}
+
+fn counts() -> Counts {
+    MapDomain::new(AtomDomain::default(), AtomDomain::default())
+}
+
+/// Draws every mechanism of one release once. `partials` says which mechanism serves which partial.
+pub(super) fn draw(exact: Exact, partials: usize, mechanisms: &[&Mechanism]) -> Result<Noised, NoiseFault> {
+    let (keys, sums, persons) = exact.open();
+    if sums.len() != partials || sums.iter().any(|s| s.len() != persons.len()) {
+        return Err(NoiseFault::Shape);
+    }
+    let survivors = match mechanisms.iter().find(|m| m.target == Target::Selection) {
+        Some(selection) => Some(select(&persons, selection)?),
+        None => None,
+    };
+    let kept = |values: Vec<i64>| match &survivors {
+        Some(chosen) => chosen.iter().filter_map(|(index, _)| values.get(*index).copied()).collect(),
+        None => values,
+    };
+    let mut noised: Vec<Vec<i64>> = vec![];
+    for (index, exact) in sums.into_iter().enumerate() {
+        let own = mechanisms.iter().find(|m| m.target == Target::Partial(index));
+        noised.push(match (own, &survivors) {
+            (Some(mechanism), _) => add(kept(exact), mechanism)?,
+            // The selecting count is itself the noised number of persons.
+            (None, Some(chosen)) => chosen.iter().map(|(_, count)| *count).collect(),
+            (None, None) => return Err(NoiseFault::Shape),
+        });
+    }
+    let keys = match &survivors {
+        Some(chosen) => {
+            let indices: UInt32Array = chosen.iter().map(|(index, _)| u32::try_from(*index).ok()).collect();
+            keys.iter().map(|k| take(k, &indices, None)).collect::<Result<_, _>>().map_err(|_| NoiseFault::Shape)?
+        }
+        None => keys,
+    };
+    Ok(Noised { keys, sums: noised })
+}
+
+fn add(values: Vec<i64>, mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
+    match mechanism.family {
+        Family::Laplace => laplace(mechanism.scale)?.invoke(&values),
+        Family::Gaussian => gaussian(mechanism.scale)?.invoke(&values),
+    }
+    .map_err(|_| NoiseFault::Drawn)
+}
+
+/// The groups whose noised count of persons lies strictly above the threshold, in their order, with that count.
+fn select(persons: &[i64], mechanism: &Mechanism) -> Result<Vec<(usize, i64)>, NoiseFault> {
+    let threshold = mechanism.threshold.ok_or(NoiseFault::Shape)?;
+    let counts: HashMap<u32, i64> =
+        persons.iter().enumerate().filter_map(|(i, n)| Some((u32::try_from(i).ok()?, *n))).collect();
+    let survivors = match mechanism.family {
+        Family::Laplace => laplace_threshold(mechanism.scale, threshold)?.invoke(&counts),
+        Family::Gaussian => gaussian_threshold(mechanism.scale, threshold)?.invoke(&counts),
+    }
+    .map_err(|_| NoiseFault::Drawn)?;
+    // OpenDP keeps keys at the threshold while its map accounts for those above it: keys equal to it are dropped here.
+    let mut chosen: Vec<(usize, i64)> = survivors
+        .into_iter()
+        .filter(|(_, count)| *count > threshold)
+        .filter_map(|(i, count)| Some((usize::try_from(i).ok()?, count)))
+        .collect();
+    chosen.sort_unstable();
+    Ok(chosen)
+}

@@ -1,0 +1,196 @@
+//! What does one person's group yield, as a function of that person's rows alone, to the last bit?
+//!
+//! An aggregate whose GROUP BY holds the owner key itself never mixes persons. Sums of floating-point numbers are taken
+//! on an integer grid, so that they depend on no order.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{Column, ScalarValue},
+    functions::core::expr_fn::{greatest, least, nullif},
+    functions::math::expr_fn::round,
+    logical_expr::{
+        Aggregate, AggregateUDF, Expr, LogicalPlan, Projection, TryCast,
+        expr::{AggregateFunction, AggregateFunctionParams},
+        lit,
+    },
+};
+
+use super::{
+    expression::refused,
+    facts::{Facts, to_f64},
+    grid::Grid,
+    range::Range,
+    typing::{Owned, Walk, built, mixed},
+};
+use crate::{sql::vocabulary, terms::Refusal};
+
+/// Whether the GROUP BY holds the owner key itself.
+pub(super) fn by_owner(aggregate: &Aggregate, input: &Owned) -> bool {
+    aggregate.group_expr.iter().any(|expr| is_owner(expr, input))
+}
+
+fn is_owner(expr: &Expr, input: &Owned) -> bool {
+    match expr {
+        Expr::Column(column) => input.scope().facts_of(column).is_ok_and(|f| f.owner),
+        _ => false,
+    }
+}
+
+/// The per-person step of `aggregate` over `input`.
+pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) -> Result<Owned, Refusal> {
+    let only_owner = aggregate.group_expr.iter().all(|expr| is_owner(expr, &input));
+    let (mut groups, mut items, mut facts) = (vec![], vec![], vec![]);
+    let mut owner = None;
+    for (index, (expr, field)) in aggregate.group_expr.iter().zip(aggregate.schema.iter()).enumerate() {
+        if matches!(expr, Expr::GroupingSet(_)) {
+            return Err(mixed("GROUPING SETS inside a person; group by plain keys"));
+        }
+        let total = input.scope().item(expr)?;
+        if total.facts.owner {
+            owner = owner.or(Some(index));
+        }
+        let column = match &total.expr {
+            Expr::Column(column) => Expr::Column(column.clone()),
+            _ => Expr::Column(Column::from_name(walk.fresh("group"))),
+        };
+        groups.push(match (&total.expr, &column) {
+            (Expr::Column(_), _) => total.expr,
+            (_, Expr::Column(named)) => total.expr.alias(named.name.clone()),
+            _ => total.expr,
+        });
+        items.push(rename(column, field));
+        facts.push(Facts { fixed: only_owner || total.facts.fixed, ..total.facts });
+    }
+    let mut inner = vec![];
+    for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
+        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+            return Err(mixed("this aggregate; use COUNT, SUM, AVG, MIN or MAX per person"));
+        };
+        let (outer, known) = one(walk, &call, &input, &mut inner)?;
+        items.push(rename(outer, field));
+        facts.push(Facts { fixed: only_owner, ..known });
+    }
+    let owner = owner.ok_or_else(|| mixed("group by person_id itself"))?;
+    let rows_max = if only_owner { 1 } else { input.rows_max };
+    let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(input.plan), groups, inner))?);
+    let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?);
+    Ok(Owned { plan, owner, facts, rows_max, defaults: input.defaults })
+}
+
+fn rename(
+    expr: Expr,
+    (relation, field): (Option<&datafusion::common::TableReference>, &datafusion::arrow::datatypes::FieldRef),
+) -> Expr {
+    match &expr {
+        Expr::Column(column) if column.relation.as_ref() == relation && column.name == *field.name() => expr,
+        _ => expr.alias_qualified(relation.cloned(), field.name()),
+    }
+}
+
+/// One aggregate: pushes what the engine computes and returns what to make of it, with its facts.
+fn one(
+    walk: &mut Walk<'_>,
+    call: &AggregateFunction,
+    input: &Owned,
+    inner: &mut Vec<Expr>,
+) -> Result<(Expr, Facts), Refusal> {
+    let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
+    if !order_by.is_empty() || null_treatment.is_some() {
+        return Err(refused(call.func.name(), "without ORDER BY or RESPECT NULLS"));
+    }
+    let scope = input.scope();
+    let filter = filter.as_deref().map(|f| scope.total(f)).transpose()?.map(|t| Box::new(t.expr));
+    let [argument] = args.as_slice() else {
+        return Err(refused(call.func.name(), "with one argument"));
+    };
+    let item = scope.item(argument)?;
+    let data_type = scope.data_type(argument)?;
+    let rows = Range::new(0.0, u64_to_f64(input.rows_max));
+    let plain = Facts { nullable: true, ..Facts::unknown() };
+    let mut push = |func: &Arc<AggregateUDF>, argument: Expr, distinct: bool| {
+        let name = walk.fresh("per_person");
+        let params = AggregateFunctionParams {
+            args: vec![argument],
+            distinct,
+            filter: filter.clone(),
+            order_by: vec![],
+            null_treatment: None,
+        };
+        let call = Expr::AggregateFunction(AggregateFunction { func: Arc::clone(func), params });
+        inner.push(call.alias(name.clone()));
+        Expr::Column(Column::from_name(name))
+    };
+    match (call.func.name(), distinct) {
+        ("count", distinct) => {
+            let counted = push(&call.func, item.expr, *distinct);
+            Ok((counted, Facts { nullable: false, range: rows, grid: Some(1.0), ..plain }))
+        }
+        _ if item.facts.owner || item.facts.key => Err(refused(call.func.name(), "keys can be counted, nothing else")),
+        ("min" | "max", false) => {
+            let value = push(&call.func, without_nan(item.expr, &data_type), false);
+            Ok((value, Facts { nullable: true, owner: false, fixed: false, ..item.facts }))
+        }
+        ("sum", false) if data_type.is_integer() => {
+            let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
+            Ok((push(&call.func, item.expr, false), Facts { range, grid: Some(1.0), ..plain }))
+        }
+        ("sum" | "avg", false) if data_type == DataType::Float64 => {
+            let name = argument.schema_name().to_string();
+            let grid = Grid::of(item.facts.range, item.facts.grid, false)
+                .ok_or_else(|| Refusal::BoundMissing { column: name.clone() })?;
+            let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
+            let units = push(&sum, on_grid(item.expr.clone(), &grid), false);
+            let total = as_float(units) * lit(grid.step);
+            if call.func.name() == "sum" {
+                let range = item.facts.range.and_then(|r| total_range(r, input.rows_max));
+                return Ok((total, Facts { range, grid: Some(grid.step), ..plain }));
+            }
+            let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
+            let counted = push(&count, without_nan(item.expr, &DataType::Float64), false);
+            let mean = total / nullif(as_float(counted), lit(0.0));
+            Ok((mean, Facts { range: item.facts.range, grid: item.facts.grid, ..plain }))
+        }
+        (name, _) => Err(refused(
+            &format!("{}{name} inside a person", if *distinct { "DISTINCT " } else { "" }),
+            "use COUNT, SUM, AVG, MIN or MAX",
+        )),
+    }
+}
+
+/// The number of grid steps of a floating-point value within its bounds: NaN is NULL, the rest is clamped.
+fn on_grid(value: Expr, grid: &Grid) -> Expr {
+    let clamped = round(vec![without_nan(value, &DataType::Float64) / lit(grid.step)]);
+    // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
+    let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
+    let null = Expr::Literal(ScalarValue::Float64(None), None);
+    let case = Expr::Case(datafusion::logical_expr::Case::new(
+        None,
+        vec![(Box::new(clamped.is_null()), Box::new(null))],
+        Some(Box::new(bounded)),
+    ));
+    Expr::TryCast(TryCast::new(Box::new(case), DataType::Int64))
+}
+
+fn without_nan(value: Expr, data_type: &DataType) -> Expr {
+    match data_type {
+        DataType::Float64 => nullif(value, lit(f64::NAN)),
+        _ => value,
+    }
+}
+
+fn as_float(value: Expr) -> Expr {
+    Expr::TryCast(TryCast::new(Box::new(value), DataType::Float64))
+}
+
+/// The range of a sum of at most `rows` values of `range`, of which there may also be fewer.
+fn total_range(range: Range, rows: u64) -> Option<Range> {
+    let rows = u64_to_f64(rows);
+    Range::new((range.lo * rows).min(range.lo).min(0.0), (range.hi * rows).max(range.hi).max(0.0))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
+fn u64_to_f64(rows: u64) -> f64 {
+    rows as f64
+}

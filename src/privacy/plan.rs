@@ -1,0 +1,189 @@
+//! What exactly will be computed, noised and charged for this question?
+
+use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, intervals, noise, output,
+    price::{self, Target},
+    typing::{Typed, Walk, mixed},
+};
+use crate::{
+    sql::Question,
+    terms::{Loss, Refusal},
+};
+
+/// A typed question: cut at its release points, every contribution bounded, not yet priced.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    releases: Vec<Release>,
+    public_inputs: Vec<LogicalPlan>,
+    finish: LogicalPlan,
+    passed: Vec<Option<Passed>>,
+    population_max: u64,
+}
+
+/// A priced question: the only thing that can be reserved for and executed.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct Plan {
+    analysis: Analysis,
+    priced: Priced,
+}
+
+/// What may be shown: one batch per release, noised.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct Noisy {
+    releases: Vec<RecordBatch>,
+}
+
+/// Types `question` and bounds what each person adds to it.
+///
+/// # Errors
+/// [`Refusal`] with the fix for every step or expression that the analyser does not know to be safe.
+pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<Analysis, Refusal> {
+    let mut walk = Walk::new(bounds, asked);
+    let released = match walk.node(question.plan())? {
+        Typed::Released(plan) => plan,
+        Typed::Owned(_) => return Err(Refusal::RowsNotReleased),
+        Typed::Reference(_) => {
+            return Err(mixed("reference tables are never answered alone; join them to a table of persons"));
+        }
+        Typed::Public(_) => return Err(mixed("a public question needs no release")),
+    };
+    let (finish, passed) = intervals::close(intervals::thread(&released)?, asked.intervals)?;
+    Ok(Analysis {
+        releases: walk.releases,
+        public_inputs: walk.public_inputs,
+        finish,
+        passed,
+        population_max: bounds.population_max,
+    })
+}
+
+impl Analysis {
+    /// The release points, in the order in which placeholders number them.
+    #[must_use]
+    pub fn releases(&self) -> &[Release] {
+        &self.releases
+    }
+
+    /// The public parts below them, evaluated beforehand.
+    #[must_use]
+    pub fn public_inputs(&self) -> &[LogicalPlan] {
+        &self.public_inputs
+    }
+
+    /// What is done with the released values: post-processing over placeholders.
+    #[must_use]
+    pub fn finish(&self) -> &LogicalPlan {
+        &self.finish
+    }
+
+    /// For each column of the answer, the noisy output that it passes on.
+    #[must_use]
+    pub fn passed(&self) -> &[Option<Passed>] {
+        &self.passed
+    }
+
+    /// The declared size of the population.
+    #[must_use]
+    pub fn population_max(&self) -> u64 {
+        self.population_max
+    }
+
+    /// The private core as a hash: what is computed and under which bounds; neither names, order, HAVING, LIMIT nor
+    /// price of the answer. `context` is what else gives it its meaning: versions, epoch, settings.
+    #[must_use]
+    pub fn core(&self, context: &[&str]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        context.iter().for_each(|text| part(text));
+        for public in &self.public_inputs {
+            part(&public.display_indent_schema().to_string());
+        }
+        for release in &self.releases {
+            part(&release.input.display_indent_schema().to_string());
+            let shape = (&release.dataset, &release.population, release.keys, &release.public_groups);
+            let bounds = (&release.partials, release.rows_per_group, release.groups_max, &release.outputs);
+            part(&format!("{shape:?}{bounds:?}{}", self.population_max));
+        }
+        hash.finalize().into()
+    }
+
+    /// Decides noise and loss for the offer.
+    ///
+    /// # Errors
+    /// As [`price::price`].
+    pub fn price(self, offer: &Offer) -> Result<Plan, Refusal> {
+        let priced = price::price(&self.releases, offer)?;
+        Ok(Plan { analysis: self, priced })
+    }
+}
+
+impl Plan {
+    /// What is computed.
+    pub fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    /// All mechanisms, each drawn once.
+    #[must_use]
+    pub fn priced(&self) -> &Priced {
+        &self.priced
+    }
+
+    /// What the question costs.
+    #[must_use]
+    pub fn loss(&self) -> &Loss {
+        &self.priced.loss
+    }
+
+    /// The 95 % half-widths of all mechanisms: how accurate an answer at this price is.
+    #[must_use]
+    pub fn half_widths(&self) -> Vec<f64> {
+        self.priced.mechanisms.iter().map(|m| m.half_width + m.threshold.map_or(0.0, super::facts::to_f64)).collect()
+    }
+}
+
+impl Noisy {
+    /// The released batches, in the order of the releases.
+    #[must_use]
+    pub fn releases(&self) -> &[RecordBatch] {
+        &self.releases
+    }
+
+    /// Batches that were released before and kept: noise is already in them.
+    pub fn kept(releases: Vec<RecordBatch>) -> Self {
+        Self { releases }
+    }
+}
+
+/// Draws every mechanism of `plan` once over the exact sums of its releases.
+///
+/// # Errors
+/// [`NoiseFault`] where a mechanism fails or the shapes do not agree; never a value.
+pub fn add_noise(plan: &Plan, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
+    let releases = &plan.analysis.releases;
+    if exact.len() != releases.len() {
+        return Err(NoiseFault::Shape);
+    }
+    let mut batches = vec![];
+    let mut drawn = 0;
+    for (index, (release, exact)) in releases.iter().zip(exact).enumerate() {
+        let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
+        let noised = noise::draw(exact, release.partials.len(), &mechanisms)?;
+        drawn += mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
+        batches.push(output::batch(release, noised, &mechanisms)?);
+    }
+    // INVARIANT: every mechanism that was charged was drawn, and no other.
+    if drawn != plan.priced.mechanisms.len() {
+        return Err(NoiseFault::Shape);
+    }
+    Ok(Noisy { releases: batches })
+}

@@ -1,0 +1,322 @@
+//! What does this statement ask, over which tables, within the public limits?
+
+use std::sync::Arc;
+
+use chrono::{NaiveDate, NaiveTime};
+use datafusion::{
+    common::{
+        Column, DataFusionError, ParamValues, Result as Planned, ScalarValue, SchemaError, TableReference,
+        config::ConfigOptions,
+        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+        expr::{Placeholder, ScalarFunction},
+        planner::{ContextProvider, ExprPlanner},
+    },
+    optimizer::{
+        Analyzer, Optimizer, OptimizerContext, OptimizerRule, eliminate_cross_join::EliminateCrossJoin,
+        extract_equijoin_predicate::ExtractEquijoinPredicate,
+    },
+    sql::{
+        planner::{ParserOptions, SqlToRel},
+        sqlparser::ast::Statement,
+    },
+};
+
+use super::{CataloguedTable, Directory, Standing, catalogued, lineage, vocabulary};
+use crate::terms::{Refusal, Touched};
+
+/// The public limits of one question.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of SQL.
+    pub text_bytes_max: usize,
+    /// Nested parentheses, subqueries and expressions.
+    pub nesting_max: usize,
+    /// Columns of any step of the question.
+    pub columns_max: usize,
+    /// Steps of the whole plan.
+    pub steps_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { text_bytes_max: 64 * 1024, nesting_max: 32, columns_max: 256, steps_max: 512 }
+    }
+}
+
+/// A planned question over known tables: typed, casts explicit, join keys extracted, nothing optimised. Only
+/// [`admit`] makes one.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct Question {
+    plan: LogicalPlan,
+    touched: Touched,
+    public: bool,
+}
+
+impl Question {
+    /// The plan over [`CataloguedTable`] sources.
+    #[must_use]
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// Every table and column in every position.
+    #[must_use]
+    pub fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    /// Whether no record of a person lies below any part of it.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// The data set whose persons it is about; `None` for a public one.
+    ///
+    /// # Errors
+    /// [`Refusal::PersonsMixed`] where tables of two data sets meet.
+    pub fn dataset(&self) -> Result<Option<crate::terms::DatasetName>, Refusal> {
+        let mut datasets = std::collections::BTreeSet::new();
+        for_each_table(&self.plan, |table| {
+            if let Standing::Unit { dataset, .. } = &table.standing {
+                datasets.insert(dataset.clone());
+            }
+        });
+        match datasets.len() {
+            0 | 1 => Ok(datasets.pop_first()),
+            _ => Err(Refusal::PersonsMixed { hint: "ask each data set in a question of its own".into() }),
+        }
+    }
+}
+
+/// Plans `statement` over the tables of `directory`. `today` is the value of `now()` and `current_date`; `parameters`
+/// fill `$1`, `$2` and so on.
+///
+/// # Errors
+/// A [`Refusal`] that names the table, column, function or limit; never the engine's own wording.
+pub fn admit(
+    statement: Statement,
+    directory: &Directory,
+    today: NaiveDate,
+    parameters: Option<ParamValues>,
+    limits: &Limits,
+) -> Result<Question, Refusal> {
+    refuse_engine_names(&statement)?;
+    let world = World { directory, options: ConfigOptions::default() };
+    let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
+    let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
+    let plan = match parameters {
+        Some(values) => plan.with_param_values(values).map_err(unplanned)?,
+        None => plan,
+    };
+    within_limits(&plan, limits)?;
+    let plan = fix_clock(plan, today).map_err(unplanned)?;
+    let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
+    let plan = normalise(plan).map_err(unplanned)?;
+    within_limits(&plan, limits)?;
+    let touched = lineage::touched(&plan).map_err(unplanned)?;
+    let mut public = true;
+    for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
+    Ok(Question { plan, touched, public })
+}
+
+/// Where parameters stand and of which types the planner takes them to be, by their number from 1.
+#[must_use]
+pub fn placeholders(plan: &LogicalPlan) -> usize {
+    let mut most = 0;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Placeholder(Placeholder { id, .. }) = e {
+                    most = most.max(id.trim_start_matches('$').parse().unwrap_or(0));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    most
+}
+
+fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            if let Some(table) = catalogued(scan) {
+                visit(table);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+}
+
+/// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
+fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        vec![Arc::new(EliminateCrossJoin::new()), Arc::new(ExtractEquijoinPredicate::new())];
+    let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);
+    Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
+}
+
+fn within_limits(plan: &LogicalPlan, limits: &Limits) -> Result<(), Refusal> {
+    let (mut widest, mut steps) = (0, 0);
+    let _ = plan.apply_with_subqueries(|node| {
+        widest = widest.max(node.schema().fields().len());
+        steps += 1;
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if widest > limits.columns_max {
+        return Err(Refusal::TooComplex { limit: format!("at most {} columns", limits.columns_max) });
+    }
+    if steps > limits.steps_max {
+        return Err(Refusal::TooComplex { limit: format!("at most {} steps", limits.steps_max) });
+    }
+    Ok(())
+}
+
+/// `now()` and its kin become the date of the data version, so that a kept answer keeps its meaning.
+fn fix_clock(plan: LogicalPlan, today: NaiveDate) -> Planned<LogicalPlan> {
+    let days = today.signed_duration_since(NaiveDate::default()).num_days();
+    let micros = today.and_time(NaiveTime::MIN).and_utc().timestamp_micros();
+    plan.transform_up_with_subqueries(|node| {
+        node.map_expressions(|expr| {
+            let name = expr.schema_name().to_string();
+            expr.transform_up(|e| {
+                let Expr::ScalarFunction(ScalarFunction { func, args }) = &e else { return Ok(Transformed::no(e)) };
+                let value = match func.name() {
+                    _ if !args.is_empty() => return Ok(Transformed::no(e)),
+                    "now" => ScalarValue::TimestampMicrosecond(Some(micros), None),
+                    "current_date" | "today" => ScalarValue::Date32(i32::try_from(days).ok()),
+                    _ => return Ok(Transformed::no(e)),
+                };
+                Ok(Transformed::yes(Expr::Literal(value, None)))
+            })
+            .map(|changed| match changed.transformed && changed.data.schema_name().to_string() != name {
+                true => changed.update_data(|e| e.alias(name)),
+                false => changed,
+            })
+        })
+    })
+    .data()
+}
+
+/// Names that our own rewrites use may not be written by a caller.
+fn refuse_engine_names(statement: &Statement) -> Result<(), Refusal> {
+    match statement.to_string().to_ascii_lowercase().contains("__sekisho") {
+        true => Err(Refusal::NotAQuestion { hint: "names with __sekisho are taken".into() }),
+        false => Ok(()),
+    }
+}
+
+/// What a planner's fault says of the caller's own text, in our words.
+fn unplanned(fault: DataFusionError) -> Refusal {
+    match fault.find_root() {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Refusal>() {
+            Some(refusal) => refusal.clone(),
+            None => general(),
+        },
+        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => Refusal::UnknownColumn { name: flat(field) },
+            SchemaError::AmbiguousReference { field } => {
+                Refusal::NotAQuestion { hint: format!("{} names two columns; say which table's", flat(field)) }
+            }
+            SchemaError::DuplicateUnqualifiedField { name } | SchemaError::DuplicateQualifiedField { name, .. } => {
+                Refusal::NotAQuestion { hint: format!("{name} stands twice; give one of them another name") }
+            }
+        },
+        DataFusionError::Plan(text) => planned_text(text),
+        DataFusionError::NotImplemented(_) => {
+            Refusal::FunctionNotAllowed { name: "this form of SQL".into(), hint: "the engine does not know it".into() }
+        }
+        _ => general(),
+    }
+}
+
+/// The planner reports an unknown function as text only; the name in it is the caller's own.
+fn planned_text(text: &str) -> Refusal {
+    let named = |prefix: &str| {
+        let (_, rest) = text.split_once(prefix)?;
+        Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>())
+    };
+    match named("Invalid function '") {
+        Some(name) if !name.is_empty() => {
+            Refusal::FunctionNotAllowed { name, hint: "see the list of functions".into() }
+        }
+        _ if text.contains("must appear in the GROUP BY clause") || text.contains("must be part of GROUP BY") => {
+            Refusal::NotAQuestion { hint: "every selected column is aggregated or stands in GROUP BY".into() }
+        }
+        _ => general(),
+    }
+}
+
+fn general() -> Refusal {
+    Refusal::NotAQuestion { hint: "the names are known, but types, arguments or clauses do not fit together".into() }
+}
+
+fn flat(column: &Column) -> String {
+    column.flat_name()
+}
+
+/// What the planner may look up. Files, table functions and the engine's own catalogue do not exist in it.
+struct World<'a> {
+    directory: &'a Directory,
+    options: ConfigOptions,
+}
+
+impl ContextProvider for World<'_> {
+    fn get_table_source(&self, name: TableReference) -> Planned<Arc<dyn TableSource>> {
+        match self.directory.find(&name) {
+            Some(table) => Ok(table),
+            None => {
+                let refusal = Refusal::UnknownTable { name: name.to_string() };
+                Err(DataFusionError::External(Box::new(refusal)))
+            }
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &vocabulary().planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        vocabulary().scalar.get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        vocabulary().aggregate.get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        vocabulary().window.get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<datafusion::arrow::datatypes::DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        vec![]
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        vec![]
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        vec![]
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        vec![]
+    }
+}

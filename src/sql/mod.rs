@@ -1,0 +1,14 @@
+//! What do they ask?
+//!
+//! Floor 5. Text becomes a plan over known tables and allowed functions, within public limits; nothing is executed.
+
+mod admit;
+mod directory;
+mod functions;
+mod lineage;
+mod parse;
+
+pub use admit::{Limits, Question, admit};
+pub use directory::{CataloguedTable, Directory, Standing, catalogued};
+pub use functions::{Vocabulary, vocabulary};
+pub use parse::{Call, parse};
