@@ -1,0 +1,3 @@
+//! What is the exact answer, and where does it lie?
+
+pub mod layout;
