@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod engine;
+pub mod ingest;
 pub mod privacy;
 pub mod sql;
 pub mod terms;

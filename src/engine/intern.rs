@@ -9,7 +9,9 @@ use std::{
 };
 
 use datafusion::arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, StringArray, TimestampMicrosecondArray},
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, StringArray, TimestampMicrosecondArray,
+    },
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type, TimeUnit},
 };
@@ -59,7 +61,13 @@ impl Interner {
     }
 
     /// Writes the id of every row of `keys` into `ids`.
-    pub(super) fn ids(&mut self, keys: &[ArrayRef], rows: usize, secret: &[u8; 32], ids: &mut Vec<u32>) -> Result<(), EngineFault> {
+    pub(super) fn ids(
+        &mut self,
+        keys: &[ArrayRef],
+        rows: usize,
+        secret: &[u8; 32],
+        ids: &mut Vec<u32>,
+    ) -> Result<(), EngineFault> {
         ids.clear();
         let mut keys = keys.iter();
         let Some(first) = keys.next() else {
@@ -265,7 +273,13 @@ fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
 
 /// The bits of a number such that integers compare as the numbers do; -0 is 0, every NaN the same.
 fn ordered_bits(value: f64) -> i64 {
-    let value = if value == 0.0 { 0.0 } else if value.is_nan() { f64::NAN } else { value };
+    let value = if value == 0.0 {
+        0.0
+    } else if value.is_nan() {
+        f64::NAN
+    } else {
+        value
+    };
     let bits = value.to_bits().cast_signed();
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
@@ -290,7 +304,8 @@ pub(super) fn array_of(values: &[&Value], data_type: &DataType) -> Result<ArrayR
     let integers = || values.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None });
     match data_type {
         DataType::Float64 | DataType::Float32 | DataType::Float16 => {
-            let floats = values.iter().map(|v| if let Value::Float(b) = v { Some(from_ordered_bits(*b)) } else { None });
+            let floats =
+                values.iter().map(|v| if let Value::Float(b) = v { Some(from_ordered_bits(*b)) } else { None });
             cast(&Float64Array::from_iter(floats), data_type).map_err(shape)
         }
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
@@ -378,7 +393,8 @@ mod tests {
 
     #[test]
     fn numbers_far_apart_texts_and_nulls_keep_their_groups_apart() {
-        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), None, Some(i64::MIN), Some(5), Some(i64::MAX)]));
+        let numbers: ArrayRef =
+            Arc::new(Int64Array::from(vec![Some(5), None, Some(i64::MIN), Some(5), Some(i64::MAX)]));
         let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("a"), None, Some("a"), Some("b")]));
         let mut interner = Interner::new(2, None);
         let mut ids = vec![];

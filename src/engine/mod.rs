@@ -1,4 +1,20 @@
 //! What is the exact answer?
+//!
+//! Floor 7. A data version is cut by owner key into ranges; each range is planned and run by itself, so that whatever
+//! happens inside a person is local to it, memory is bounded by a range, and only small integer vectors meet.
 
+pub mod layout;
 pub mod sample;
 pub mod schema;
+
+mod fault;
+mod finish;
+mod intern;
+mod local;
+mod person_aggregate;
+mod tables;
+
+pub use fault::EngineFault;
+pub use finish::{Finished, finish, public_answer};
+pub use local::{Engine, EngineLimits};
+pub use tables::{FileTables, MemoryTables, RangedTables};

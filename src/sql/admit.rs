@@ -11,7 +11,7 @@ use datafusion::{
     },
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
-        expr::{Placeholder, ScalarFunction},
+        expr::ScalarFunction,
         planner::{ContextProvider, ExprPlanner},
     },
     optimizer::{
@@ -124,30 +124,12 @@ pub fn admit(
     Ok(Question { plan, touched, public })
 }
 
-/// Where parameters stand and of which types the planner takes them to be, by their number from 1.
-#[must_use]
-pub fn placeholders(plan: &LogicalPlan) -> usize {
-    let mut most = 0;
-    let _ = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::Placeholder(Placeholder { id, .. }) = e {
-                    most = most.max(id.trim_start_matches('$').parse().unwrap_or(0));
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    most
-}
-
 fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
     let _ = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            if let Some(table) = catalogued(scan) {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(table) = catalogued(scan) {
                 visit(table);
             }
-        }
         Ok(TreeNodeRecursion::Continue)
     });
 }

@@ -28,11 +28,10 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
     let mut passed_on: BTreeSet<Stored> = BTreeSet::new();
     let mut uses: BTreeMap<Stored, BTreeSet<Position>> = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            if let Some(table) = catalogued(scan) {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(table) = catalogued(scan) {
                 seen.tables.insert((table.schema.clone(), table.name.clone()));
             }
-        }
         for (expr, position) in positions(node) {
             let stored = origins(&expr, node)?;
             match position {

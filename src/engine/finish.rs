@@ -1,0 +1,129 @@
+//! What is done with values that may be shown: HAVING, ORDER BY, LIMIT, arithmetic; and answers about nobody.
+
+use std::{collections::HashMap, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{Array, RecordBatch},
+        datatypes::{Field, Schema, SchemaRef},
+    },
+    common::tree_node::{Transformed, TransformedResult, TreeNode},
+    logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator},
+    physical_plan::collect,
+};
+
+use super::{
+    Engine, EngineFault, RangedTables,
+    local::{bind, positional},
+};
+use crate::privacy::{Analysis, Noisy};
+
+/// An answer as it leaves: noised, finished, with the metadata of its noisy columns.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The columns, noisy ones with `sekisho.*` metadata.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Post-processing of `noisy` as the question says: free, and a function of what was released alone.
+///
+/// # Errors
+/// [`EngineFault`] where the engine cannot run the last steps.
+pub async fn finish(
+    engine: &Engine,
+    analysis: &Analysis,
+    noisy: &Noisy,
+    tables: &dyn RangedTables,
+) -> Result<Finished, EngineFault> {
+    let released = noisy.releases().iter().map(|b| positional(b.clone())).collect::<Result<Vec<_>, _>>()?;
+    let plan = without_division_by_zero(analysis.finish().clone())?;
+    let mut finished = run(engine, plan, tables, &released).await?;
+    let mut fields = vec![];
+    for (index, field) in finished.schema.fields().iter().enumerate() {
+        let noisy_field = analysis.passed().get(index).cloned().flatten().and_then(|passed| {
+            noisy.releases().get(passed.release).map(|b| b.schema().field(passed.output).metadata().clone())
+        });
+        fields.push(plain(field).with_metadata(noisy_field.unwrap_or_default()));
+    }
+    finished.schema = Arc::new(Schema::new(fields));
+    finished.batches = retype(&finished.batches, &finished.schema)?;
+    Ok(finished)
+}
+
+/// A question about nobody, answered exactly.
+///
+/// # Errors
+/// [`EngineFault`] where the engine cannot run it.
+pub async fn public_answer(
+    engine: &Engine,
+    plan: &LogicalPlan,
+    tables: &dyn RangedTables,
+) -> Result<Finished, EngineFault> {
+    let finished = run(engine, plan.clone(), tables, &[]).await?;
+    let fields: Vec<Field> = finished.schema.fields().iter().map(|f| plain(f)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    Ok(Finished { batches: retype(&finished.batches, &schema)?, schema })
+}
+
+async fn run(
+    engine: &Engine,
+    plan: LogicalPlan,
+    tables: &dyn RangedTables,
+    placeholders: &[Arc<dyn datafusion::catalog::TableProvider>],
+) -> Result<Finished, EngineFault> {
+    let bound = bind(plan, tables, placeholders, None)?;
+    let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;
+    let schema = physical.schema();
+    let batches = collect(physical, engine.state().task_ctx()).await.map_err(EngineFault::run)?;
+    Ok(Finished { schema, batches })
+}
+
+fn plain(field: &Field) -> Field {
+    Field::new(field.name(), field.data_type().clone(), true).with_metadata(HashMap::new())
+}
+
+fn retype(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Vec<RecordBatch>, EngineFault> {
+    batches
+        .iter()
+        .filter(|batch| batch.num_rows() > 0)
+        .map(|batch| {
+            let columns = batch.columns().iter().map(Arc::clone).collect::<Vec<_>>();
+            debug_assert!(columns.iter().all(|c| c.len() == batch.num_rows()));
+            RecordBatch::try_new(Arc::clone(schema), columns).map_err(|_| EngineFault::Shape)
+        })
+        .collect()
+}
+
+/// A quotient of released values is NULL where the divisor is zero, as over persons' rows.
+fn without_division_by_zero(plan: LogicalPlan) -> Result<LogicalPlan, EngineFault> {
+    plan.transform_up(|node| {
+        let schemas: Vec<_> = node.inputs().into_iter().map(|input| Arc::clone(input.schema())).collect();
+        node.map_expressions(|expr| {
+            let name = expr.schema_name().to_string();
+            let changed = expr.transform_up(|e| match e {
+                Expr::BinaryExpr(BinaryExpr { left, op, right })
+                    if matches!(op, Operator::Divide | Operator::Modulo) && !matches!(*right, Expr::Literal(..)) =>
+                {
+                    let zero = schemas
+                        .iter()
+                        .find_map(|schema| right.get_type(schema.as_ref()).ok())
+                        .and_then(|t| datafusion::common::ScalarValue::new_zero(&t).ok());
+                    let right = match zero {
+                        Some(zero) => datafusion::functions::core::expr_fn::nullif(*right, Expr::Literal(zero, None)),
+                        None => *right,
+                    };
+                    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, Box::new(right)))))
+                }
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(match changed.transformed && changed.data.schema_name().to_string() != name {
+                true => changed.update_data(|e| e.alias(name)),
+                false => changed,
+            })
+        })
+    })
+    .data()
+    .map_err(EngineFault::planned)
+}

@@ -1,0 +1,281 @@
+//! How is the exact stage of a plan run on this machine?
+
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, RecordBatch},
+        compute::concat_batches,
+        datatypes::SchemaRef,
+    },
+    catalog::TableProvider,
+    common::tree_node::{Transformed, TransformedResult},
+    datasource::{MemTable, provider_as_source},
+    execution::{
+        SessionState, SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::GreedyMemoryPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::{ExecutionPlan, collect, execute_stream},
+    prelude::SessionConfig,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    EngineFault, RangedTables,
+    intern::{Value, array_of, value_of},
+    person_aggregate::{Fold, Sums},
+};
+use crate::{
+    privacy::{Analysis, Exact, Filled, Release, placeholder},
+    sql::{Standing, catalogued},
+};
+
+/// What the exact stage may use of the machine; public figures.
+#[derive(Debug, Clone)]
+pub struct EngineLimits {
+    /// Ranges run at once.
+    pub threads: NonZeroUsize,
+    /// Bytes for hash tables and sorts.
+    pub memory_bytes: usize,
+    /// Rows of a batch.
+    pub batch_rows: NonZeroUsize,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            threads: NonZeroUsize::MIN.saturating_add(1),
+            memory_bytes: 4 << 30,
+            batch_rows: NonZeroUsize::MIN.saturating_add(8191),
+        }
+    }
+}
+
+/// The local engine: plans and runs one range at a time, nothing ever spilled to disk.
+#[derive(Clone)]
+pub struct Engine {
+    state: SessionState,
+    threads: usize,
+    group_key: [u8; 32],
+}
+
+impl Engine {
+    /// An engine that picks groups beyond C by `group_key`, which is secret and fixed.
+    ///
+    /// # Errors
+    /// [`EngineFault::Planned`] where the runtime refuses its settings.
+    pub fn new(limits: &EngineLimits, group_key: [u8; 32]) -> Result<Self, EngineFault> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory_bytes)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()
+            .map_err(EngineFault::planned)?;
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_batch_size(limits.batch_rows.get())
+            .with_information_schema(false)
+            .with_collect_statistics(false);
+        let state =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        Ok(Self { state, threads: limits.threads.get(), group_key })
+    }
+
+    pub(super) fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// Whether every step can be made physical, found out on the first range before anything is charged.
+    ///
+    /// # Errors
+    /// [`EngineFault::Planned`]; it depends on no row.
+    pub async fn rehearse(&self, analysis: &Analysis, tables: &dyn RangedTables) -> Result<(), EngineFault> {
+        let empty = analysis.public_inputs().iter().map(|plan| empty(plan)).collect::<Result<Vec<_>, _>>()?;
+        for release in analysis.releases() {
+            let plan = self.optimised(&release.input)?;
+            self.physical(&plan, tables, &empty, Some(0)).await?;
+        }
+        Ok(())
+    }
+
+    /// The bounded sums of every release of `analysis`.
+    ///
+    /// Exact values: they come sealed, and only noise opens them. The caller holds a reservation; see
+    /// `gateway/answer.rs`.
+    ///
+    /// # Errors
+    /// [`EngineFault`] names the step that failed and nothing of the rows.
+    pub async fn exact_stage(
+        &self,
+        analysis: &Analysis,
+        tables: Arc<dyn RangedTables>,
+    ) -> Result<Vec<Exact>, EngineFault> {
+        let mut public = vec![];
+        for plan in analysis.public_inputs() {
+            let optimised = self.optimised(plan)?;
+            let physical = self.physical(&optimised, tables.as_ref(), &public, None).await?;
+            let schema = physical.schema();
+            let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
+            let rows = concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?;
+            public.push(positional(rows)?);
+        }
+        let public = Arc::new(public);
+        let mut exact = vec![];
+        for release in analysis.releases() {
+            exact.push(self.one_release(release, &tables, &public).await?);
+        }
+        Ok(exact)
+    }
+
+    async fn one_release(
+        &self,
+        release: &Release,
+        tables: &Arc<dyn RangedTables>,
+        public: &Arc<Vec<Arc<dyn TableProvider>>>,
+    ) -> Result<Exact, EngineFault> {
+        let lists = match &release.public_groups {
+            Some(groups) => Some(
+                groups
+                    .iter()
+                    .map(|list| list.iter().map(value_of).collect())
+                    .collect::<Result<Vec<BTreeSet<Value>>, _>>()?,
+            ),
+            None => None,
+        };
+        let plan = Arc::new(self.optimised(&release.input)?);
+        let shared = Arc::new((release.clone(), lists));
+        let tasks = stream::iter(0..tables.ranges()).map(|range| {
+            let (engine, plan, shared) = (self.clone(), Arc::clone(&plan), Arc::clone(&shared));
+            let (tables, public) = (Arc::clone(tables), Arc::clone(public));
+            async move {
+                let task = async move {
+                    let physical = engine.physical(&plan, tables.as_ref(), &public, Some(range)).await?;
+                    let mut rows = execute_stream(physical, engine.state.task_ctx()).map_err(EngineFault::run)?;
+                    let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
+                    while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
+                        fold.add(&batch)?;
+                    }
+                    fold.finish()
+                };
+                tokio::spawn(task).await.map_err(|_| EngineFault::Lost)?
+            }
+        });
+        let mut ranges = tasks.buffer_unordered(self.threads);
+        let mut all = Sums::new();
+        while let Some(sums) = ranges.next().await {
+            merge(&mut all, sums?)?;
+        }
+        seal(release, shared.1.as_deref(), all)
+    }
+
+    fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
+        self.state.optimize(plan).map_err(EngineFault::planned)
+    }
+
+    async fn physical(
+        &self,
+        plan: &LogicalPlan,
+        tables: &dyn RangedTables,
+        public: &[Arc<dyn TableProvider>],
+        range: Option<u32>,
+    ) -> Result<Arc<dyn ExecutionPlan>, EngineFault> {
+        let bound = bind(plan.clone(), tables, public, range)?;
+        self.state.query_planner().create_physical_plan(&bound, &self.state).await.map_err(EngineFault::planned)
+    }
+}
+
+/// Puts the rows of one range below every scan.
+pub(super) fn bind(
+    plan: LogicalPlan,
+    tables: &dyn RangedTables,
+    placeholders: &[Arc<dyn TableProvider>],
+    range: Option<u32>,
+) -> Result<LogicalPlan, EngineFault> {
+    let mut missing = None;
+    let bound = plan
+        .transform_up_with_subqueries(|node| {
+            let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
+            let provider = if let Some(table) = catalogued(&scan) {
+                let unit = matches!(table.standing, Standing::Unit { .. });
+                tables.table(&table.schema, &table.name, range.filter(|_| unit))
+            } else if let Some(filled) = placeholder(&scan) {
+                let (Filled::PublicInput(index) | Filled::Release(index)) = filled.source;
+                placeholders.get(index).cloned().ok_or(EngineFault::Missing)
+            } else {
+                Err(EngineFault::Missing)
+            };
+            match provider {
+                Ok(provider) => scan.source = provider_as_source(provider),
+                Err(fault) => missing = Some(fault),
+            }
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        })
+        .data()
+        .map_err(EngineFault::planned)?;
+    missing.map_or(Ok(bound), Err)
+}
+
+fn empty(plan: &LogicalPlan) -> Result<Arc<dyn TableProvider>, EngineFault> {
+    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+    positional(RecordBatch::new_empty(schema))
+}
+
+/// A batch as a table whose columns are named by position.
+pub(super) fn positional(rows: RecordBatch) -> Result<Arc<dyn TableProvider>, EngineFault> {
+    use datafusion::arrow::datatypes::{Field, Schema};
+    let fields: Vec<Field> = rows
+        .schema()
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(i, f)| Field::new(crate::privacy::column_name(i), f.data_type().clone(), f.is_nullable()))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(Arc::clone(&schema), rows.columns().to_vec(), &options)
+        .map_err(|_| EngineFault::Shape)?;
+    Ok(Arc::new(MemTable::try_new(schema, vec![vec![rows]]).map_err(EngineFault::planned)?))
+}
+
+fn merge(all: &mut Sums, more: Sums) -> Result<(), EngineFault> {
+    for (key, sums) in more {
+        match all.get_mut(&key) {
+            Some(known) => {
+                for (mine, theirs) in known.iter_mut().zip(sums) {
+                    *mine = mine.checked_add(theirs).ok_or(EngineFault::Overflow)?;
+                }
+            }
+            None => {
+                all.insert(key, sums);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sums in key order; with public lists, one row for every combination, zero where nobody is.
+fn seal(release: &Release, public: Option<&[BTreeSet<Value>]>, mut all: Sums) -> Result<Exact, EngineFault> {
+    let zeros = vec![0; release.partials.len() + 1];
+    if let Some(lists) = public {
+        let mut cells: Vec<Vec<Value>> = vec![vec![]];
+        for list in lists {
+            cells = cells
+                .into_iter()
+                .flat_map(|cell| list.iter().map(move |value| [cell.as_slice(), std::slice::from_ref(value)].concat()))
+                .collect();
+        }
+        for cell in cells {
+            all.entry(cell).or_insert_with(|| zeros.clone());
+        }
+    }
+    let mut keys: Vec<ArrayRef> = vec![];
+    for index in 0..release.keys {
+        let values = all.keys().map(|key| key.get(index)).collect::<Option<Vec<_>>>().ok_or(EngineFault::Shape)?;
+        keys.push(array_of(&values, release.schema.field(index).data_type())?);
+    }
+    let column = |index: usize| all.values().map(|s| s.get(index).copied().unwrap_or(0)).collect::<Vec<i64>>();
+    let sums = (0..release.partials.len()).map(column).collect();
+    Ok(Exact::seal(keys, sums, column(release.partials.len())))
+}

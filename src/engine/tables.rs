@@ -1,0 +1,160 @@
+//! Where do the rows of a table lie, range by range?
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray, RecordBatch},
+        datatypes::{Int64Type, SchemaRef},
+    },
+    catalog::TableProvider,
+    datasource::{
+        MemTable,
+        file_format::parquet::ParquetFormat,
+        listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
+    },
+    logical_expr::col,
+};
+
+use super::{EngineFault, layout::Manifest, schema::arrow_schema};
+use crate::catalog::Model;
+
+/// The tables of one question: unit tables cut into owner-key ranges, the others whole.
+pub trait RangedTables: Send + Sync {
+    /// How many ranges every unit table is cut into.
+    fn ranges(&self) -> u32;
+
+    /// The rows of a unit table whose owner key lies in `range`, sorted by it; or, with `None`, a table about nobody.
+    ///
+    /// # Errors
+    /// [`EngineFault::Missing`] where there is none.
+    fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault>;
+}
+
+/// The tables of a data version and of public vocabularies, as Parquet files.
+#[derive(Debug, Clone)]
+pub struct FileTables {
+    schema: String,
+    directory: PathBuf,
+    manifest: Arc<Manifest>,
+    model: Arc<Model>,
+    /// Public tables: files by schema and table, with their columns.
+    public: BTreeMap<(String, String), (PathBuf, SchemaRef)>,
+}
+
+impl FileTables {
+    /// The version in `directory`, seen as the SQL schema `schema`.
+    #[must_use]
+    pub fn new(schema: String, directory: PathBuf, manifest: Arc<Manifest>, model: Arc<Model>) -> Self {
+        Self { schema, directory, manifest, model, public: BTreeMap::new() }
+    }
+
+    /// Adds a public table.
+    pub fn add_public(&mut self, schema: String, name: String, file: PathBuf, columns: SchemaRef) {
+        self.public.insert((schema, name), (file, columns));
+    }
+}
+
+impl RangedTables for FileTables {
+    fn ranges(&self) -> u32 {
+        self.manifest.ranges
+    }
+
+    fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
+        if let Some((file, columns)) = self.public.get(&(schema.to_owned(), name.to_owned())) {
+            return parquet(file, Arc::clone(columns), false);
+        }
+        if schema != self.schema {
+            return Err(EngineFault::Missing);
+        }
+        let columns = self.model.table(name).map(|t| Arc::new(arrow_schema(t))).ok_or(EngineFault::Missing)?;
+        let files = self.manifest.files(name, range);
+        match files.as_slice() {
+            [file] => parquet(&self.directory.join(file), columns, range.is_some()),
+            _ => Err(EngineFault::Missing),
+        }
+    }
+}
+
+/// One Parquet file as a table of known columns, without statistics; sorted by owner key where it is a range.
+fn parquet(file: &Path, columns: SchemaRef, sorted: bool) -> Result<Arc<dyn TableProvider>, EngineFault> {
+    let path = file.to_str().ok_or(EngineFault::Missing)?;
+    let url = ListingTableUrl::parse(path).map_err(EngineFault::planned)?;
+    let mut options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+    options = options.with_file_extension("parquet");
+    if sorted {
+        options = options.with_file_sort_order(vec![vec![col("person_id").sort(true, false)]]);
+    }
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(columns);
+    Ok(Arc::new(ListingTable::try_new(config).map_err(EngineFault::planned)?))
+}
+
+/// The tables of a question in memory: what samples and the oracles run on.
+#[derive(Debug, Clone)]
+pub struct MemoryTables {
+    ranges: u32,
+    width: i64,
+    /// Unit tables sorted by owner key, in the column of this index.
+    units: BTreeMap<(String, String), (RecordBatch, usize)>,
+    whole: BTreeMap<(String, String), RecordBatch>,
+    batch_rows: usize,
+}
+
+impl MemoryTables {
+    /// Tables in `ranges` ranges of `width` owner keys each, read in batches of `batch_rows`.
+    #[must_use]
+    pub fn new(ranges: u32, width: i64, batch_rows: usize) -> Self {
+        Self { ranges, width, units: BTreeMap::new(), whole: BTreeMap::new(), batch_rows: batch_rows.max(1) }
+    }
+
+    /// Adds a unit table whose rows are sorted by the column `owner`.
+    pub fn add_unit(&mut self, schema: &str, name: &str, rows: RecordBatch, owner: usize) {
+        self.units.insert((schema.to_owned(), name.to_owned()), (rows, owner));
+    }
+
+    /// Adds a table about nobody.
+    pub fn add_whole(&mut self, schema: &str, name: &str, rows: RecordBatch) {
+        self.whole.insert((schema.to_owned(), name.to_owned()), rows);
+    }
+}
+
+impl RangedTables for MemoryTables {
+    fn ranges(&self) -> u32 {
+        self.ranges
+    }
+
+    fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
+        let key = (schema.to_owned(), name.to_owned());
+        let Some(range) = range else {
+            let rows = self.whole.get(&key).ok_or(EngineFault::Missing)?;
+            return memory(rows, self.batch_rows, None);
+        };
+        let (rows, owner) = self.units.get(&key).ok_or(EngineFault::Missing)?;
+        let owners = rows.columns().get(*owner).ok_or(EngineFault::Shape)?;
+        let owners =
+            owners.as_primitive_opt::<Int64Type>().filter(|o| o.null_count() == 0).ok_or(EngineFault::Shape)?;
+        let low = i64::from(range).saturating_mul(self.width);
+        let from = owners.values().partition_point(|o| *o < low);
+        let to = owners.values().partition_point(|o| *o < low.saturating_add(self.width));
+        memory(&rows.slice(from, to - from), self.batch_rows, Some(*owner))
+    }
+}
+
+fn memory(rows: &RecordBatch, batch_rows: usize, owner: Option<usize>) -> Result<Arc<dyn TableProvider>, EngineFault> {
+    let mut batches = vec![];
+    let mut from = 0;
+    while from < rows.num_rows() {
+        let length = batch_rows.min(rows.num_rows() - from);
+        batches.push(rows.slice(from, length));
+        from += length;
+    }
+    let mut table = MemTable::try_new(rows.schema(), vec![batches]).map_err(EngineFault::planned)?;
+    if let Some(name) = owner.and_then(|i| rows.schema().fields().get(i).map(|f| f.name().clone())) {
+        table = table.with_sort_order(vec![vec![col(name).sort(true, false)]]);
+    }
+    Ok(Arc::new(table))
+}
