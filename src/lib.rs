@@ -4,4 +4,5 @@
 //! `gateway/answer.rs` first: it holds one query, top to bottom; the floors below it are in ARCHITECTURE.md.
 
 pub mod identity;
+pub mod policy;
 pub mod terms;
