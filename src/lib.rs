@@ -3,6 +3,13 @@
 //! Sekisho (関所) is a secure research enclave with one door: SQL in, differentially private answers out. Read
 //! `gateway/answer.rs` first: it holds one query, top to bottom; the floors below it are in ARCHITECTURE.md.
 
+pub mod accounts;
+pub mod audit;
 pub mod identity;
+pub mod keys;
+pub mod ledger;
+pub mod permits;
 pub mod policy;
+pub mod record;
+pub mod store;
 pub mod terms;

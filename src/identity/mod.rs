@@ -7,6 +7,6 @@ mod password;
 mod principal;
 mod token;
 
-pub use password::{Known, PasswordFault, Passwords};
+pub use password::{PasswordFault, Passwords};
 pub use principal::Principal;
 pub use token::{BearerToken, SessionId, TokenFault, Tokens};

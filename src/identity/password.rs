@@ -4,10 +4,7 @@
 //! (19 MiB, 2 passes, 1 lane). One verification takes tens of milliseconds on purpose, so callers run it off the
 //! request threads (`tokio::task::spawn_blocking`).
 
-use std::{
-    collections::BTreeSet,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::SaltString,
@@ -15,7 +12,7 @@ use argon2::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::Principal;
-use crate::terms::{AccountName, Language, Refusal, Role};
+use crate::{accounts::Account, terms::Refusal};
 
 const MEMORY_KIB: u32 = 32 * 1024;
 const PASSES: u32 = 3;
@@ -26,21 +23,6 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 const AT_ONCE_MAX: usize = 4;
 /// So many may wait; the next is told to come back, whoever it is.
 const WAITING_MAX: usize = 64;
-
-/// What the books know of an account, as far as signing in needs it.
-#[derive(Clone, Copy)]
-pub struct Known<'a> {
-    /// Its name.
-    pub name: &'a AccountName,
-    /// Its roles.
-    pub roles: &'a BTreeSet<Role>,
-    /// The language of its messages.
-    pub language: Language,
-    /// The PHC string that [`Passwords::hash`] made.
-    pub password_hash: &'a str,
-    /// A disabled account never signs in.
-    pub disabled: bool,
-}
 
 /// A password that cannot be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,9 +85,9 @@ impl Passwords {
     ///
     /// # Errors
     /// `NotSignedIn`, whatever was wrong; `Busy` where too many are signing in at once.
-    pub fn authenticate(&self, known: Option<Known<'_>>, password: &str) -> Result<Principal, Refusal> {
+    pub fn authenticate(&self, known: Option<&Account>, password: &str) -> Result<Principal, Refusal> {
         let _place = self.gate.enter().ok_or(Refusal::Busy)?;
-        let kept = known.map_or(self.dummy.as_str(), |k| k.password_hash);
+        let kept = known.map_or(self.dummy.as_str(), |k| k.password_hash.as_str());
         let usable = sound(kept);
         let stands = known.filter(|k| usable & !k.disabled);
         let against = if usable { kept } else { self.dummy.as_str() };
@@ -189,35 +171,23 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        collections::BTreeSet,
+        time::{Duration, Instant},
+    };
 
     use super::*;
+    use crate::terms::{AccountName, Language, Role};
 
     const RIGHT: &str = "correct horse battery";
 
-    struct Hanako {
-        name: AccountName,
-        roles: BTreeSet<Role>,
-        hash: String,
-    }
-
-    impl Hanako {
-        fn of(passwords: &Passwords) -> Self {
-            Self {
-                name: AccountName::new("hanako").unwrap(),
-                roles: BTreeSet::from([Role::Analyst]),
-                hash: passwords.hash(RIGHT).unwrap(),
-            }
-        }
-
-        fn known(&self) -> Known<'_> {
-            Known {
-                name: &self.name,
-                roles: &self.roles,
-                language: Language::Ja,
-                password_hash: &self.hash,
-                disabled: false,
-            }
+    fn hanako(passwords: &Passwords) -> Account {
+        Account {
+            name: AccountName::new("hanako").unwrap(),
+            roles: BTreeSet::from([Role::Analyst]),
+            language: Language::Ja,
+            password_hash: passwords.hash(RIGHT).unwrap(),
+            disabled: false,
         }
     }
 
@@ -228,8 +198,8 @@ mod tests {
     #[test]
     fn the_right_password_proves_the_account_with_its_roles_and_language() {
         let passwords = quick();
-        let hanako = Hanako::of(&passwords);
-        let principal = passwords.authenticate(Some(hanako.known()), RIGHT).unwrap();
+        let hanako = hanako(&passwords);
+        let principal = passwords.authenticate(Some(&hanako), RIGHT).unwrap();
         assert_eq!(principal.account(), &hanako.name);
         assert_eq!(principal.roles(), &hanako.roles);
         assert_eq!(principal.language(), Language::Ja);
@@ -238,16 +208,16 @@ mod tests {
     #[test]
     fn everything_else_is_the_same_refusal() {
         let passwords = quick();
-        let hanako = Hanako::of(&passwords);
+        let hanako = hanako(&passwords);
         let no = Err(Refusal::NotSignedIn);
-        assert_eq!(passwords.authenticate(Some(hanako.known()), "correct horse batterY"), no, "wrong");
-        assert_eq!(passwords.authenticate(Some(hanako.known()), ""), no, "empty");
+        assert_eq!(passwords.authenticate(Some(&hanako), "correct horse batterY"), no, "wrong");
+        assert_eq!(passwords.authenticate(Some(&hanako), ""), no, "empty");
         assert_eq!(passwords.authenticate(None, RIGHT), no, "unknown name");
-        assert_eq!(passwords.authenticate(Some(hanako.known()), &"x".repeat(1 << 20)), no, "a megabyte");
-        assert_eq!(passwords.authenticate(Some(Known { disabled: true, ..hanako.known() }), RIGHT), no, "disabled");
+        assert_eq!(passwords.authenticate(Some(&hanako), &"x".repeat(1 << 20)), no, "a megabyte");
+        assert_eq!(passwords.authenticate(Some(&Account { disabled: true, ..hanako.clone() }), RIGHT), no, "disabled");
         for broken in ["", "plain", "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ", "$argon2id$v=19$m=1,t=1,p=1$YQ$YQ"] {
-            let known = Known { password_hash: broken, ..hanako.known() };
-            assert_eq!(passwords.authenticate(Some(known), RIGHT), no, "{broken:?}");
+            let known = Account { password_hash: broken.into(), ..hanako.clone() };
+            assert_eq!(passwords.authenticate(Some(&known), RIGHT), no, "{broken:?}");
         }
     }
 
@@ -266,8 +236,8 @@ mod tests {
     #[test]
     fn an_unknown_name_takes_about_as_long_as_a_wrong_password() {
         let passwords = Passwords::with_cost(4096, 2).unwrap();
-        let hanako = Hanako::of(&passwords);
-        let timed = |known: Option<Known<'_>>| {
+        let hanako = hanako(&passwords);
+        let timed = |known: Option<&Account>| {
             let begun = Instant::now();
             assert_eq!(passwords.authenticate(known, "a wrong password"), Err(Refusal::NotSignedIn));
             begun.elapsed()
@@ -275,7 +245,7 @@ mod tests {
         // In turns, so that whatever else the machine does falls on both; the fastest of each, since load only adds.
         let (mut wrong, mut unknown) = (Duration::MAX, Duration::MAX);
         for _ in 0..40 {
-            wrong = wrong.min(timed(Some(hanako.known())));
+            wrong = wrong.min(timed(Some(&hanako)));
             unknown = unknown.min(timed(None));
         }
         let ratio = unknown.as_secs_f64() / wrong.as_secs_f64();

@@ -4,7 +4,7 @@
 //! position (one for all columns or all positions where all are granted); one per public schema; one that lets its
 //! principals, and nobody else, ask at all. Dates and revocation are no rules: they are looked at on each call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
@@ -14,69 +14,16 @@ use super::{
     fault::PolicyFault,
     model::Model,
 };
-use crate::terms::{
-    AccountName, Cap, ColumnUse, DatasetName, Instant, PermitId, Position, PurposeCode, VocabularyName,
+use crate::{
+    permits::{EVERY_COLUMN, Permit, PermitState},
+    terms::{AccountName, ColumnUse, DatasetName, PermitId, Position, PurposeCode, VocabularyName},
 };
 
-/// The positions granted per column of one table; the column `*` stands for every queryable column.
-pub type ColumnGrants = BTreeMap<String, BTreeSet<Position>>;
-
-/// What a permit says, as far as policy needs it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PermitTerms {
-    /// Its number.
-    pub id: PermitId,
-    /// Who may ask under it.
-    pub principals: BTreeSet<AccountName>,
-    /// The data set that it opens.
-    pub dataset: DatasetName,
-    /// What it opens of each (schema, table).
-    pub grants: BTreeMap<(String, String), ColumnGrants>,
-    /// For which purpose.
-    pub purpose: PurposeCode,
-    /// The most that may be lost under it.
-    pub cap: Cap,
-    /// The most that one of its principals may use of that.
-    pub analyst_cap: Cap,
-    /// What a question gets that does not say.
-    pub per_question_epsilon: f64,
-    /// The first instant at which it is active.
-    pub not_before: Instant,
-    /// The first instant at which it no longer is.
-    pub not_after: Instant,
-    /// The rule pack applied to its answers.
-    pub rule_pack: String,
-    /// Whether it was revoked.
-    pub revoked: bool,
-}
-
-impl PermitTerms {
-    /// Whether its dates and state let it be used at `now`.
-    #[must_use]
-    pub fn active(&self, now: Instant) -> bool {
-        !self.revoked && self.not_before <= now && now < self.not_after
-    }
-
-    /// SHA-256 over everything that it says except whether it was revoked.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        let mut hasher = Sha256::new_with_prefix("sekisho permit 1\n");
-        hasher.update(format!("{}\n{}\n{}\n{}\n", self.id, self.dataset, self.purpose, self.rule_pack));
-        hasher.update(format!("{} {}\n", self.not_before.0, self.not_after.0));
-        for figure in [self.cap.epsilon(), self.cap.delta(), self.analyst_cap.epsilon(), self.analyst_cap.delta()] {
-            hasher.update(figure.to_le_bytes());
-        }
-        hasher.update(self.per_question_epsilon.to_le_bytes());
-        for who in &self.principals {
-            hasher.update(format!("principal {who}\n"));
-        }
-        for ((schema, table), columns) in &self.grants {
-            hasher.update(format!("table {schema:?} {table:?}\n"));
-            for (column, positions) in columns {
-                hasher.update(format!("column {column:?} {positions:?}\n"));
-            }
-        }
-        hasher.finalize().into()
-    }
+/// SHA-256 over everything that a permit says, except whether it was revoked.
+pub(super) fn digest(permit: &Permit) -> Result<[u8; 32], PolicyFault> {
+    let terms = Permit { state: PermitState::Granted, ..permit.clone() };
+    let text = serde_json::to_vec(&terms).map_err(|_| wrong(permit, "it cannot be written as text".into()))?;
+    Ok(Sha256::new_with_prefix("sekisho permit 1\n").chain_update(text).finalize().into())
 }
 
 /// A permit as rules, fixed.
@@ -93,26 +40,21 @@ pub(super) struct CompiledPermit {
 
 impl CompiledPermit {
     /// The rules of `terms`, at work.
-    pub fn new(
-        model: &Model,
-        terms: &PermitTerms,
-        vocabularies: &BTreeSet<VocabularyName>,
-    ) -> Result<Self, PolicyFault> {
-        let rules = rules(terms, vocabularies)?;
-        let permit = subject(&terms.id);
-        let members = terms.principals.iter().map(|who| (user(who), permit.clone())).collect();
-        let mut hasher = Sha256::new_with_prefix("sekisho compiled permit 1\n");
-        hasher.update(terms.digest());
+    pub fn new(model: &Model, permit: &Permit, vocabularies: &BTreeSet<VocabularyName>) -> Result<Self, PolicyFault> {
+        let rules = rules(permit, vocabularies)?;
+        let held = subject(&permit.id);
+        let members = permit.principals.iter().map(|who| (user(who), held.clone())).collect();
+        let mut hasher = Sha256::new_with_prefix("sekisho compiled permit 1\n").chain_update(digest(permit)?);
         for rule in &rules {
             hasher.update(rule.line());
             hasher.update("\n");
         }
         Ok(Self {
-            id: terms.id.clone(),
-            dataset: terms.dataset.clone(),
-            purpose: terms.purpose.clone(),
-            rule_pack: terms.rule_pack.clone(),
-            per_question_epsilon: terms.per_question_epsilon,
+            id: permit.id.clone(),
+            dataset: permit.dataset.clone(),
+            purpose: permit.purpose.clone(),
+            rule_pack: permit.rule_pack.clone(),
+            per_question_epsilon: permit.per_question_epsilon,
             hash: hasher.finalize().into(),
             enforcer: Enforcer::new(model, &rules, &members)?,
         })
@@ -150,34 +92,31 @@ impl CompiledPermit {
 }
 
 /// The rules of a permit, in order.
-pub(super) fn rules(
-    terms: &PermitTerms,
-    vocabularies: &BTreeSet<VocabularyName>,
-) -> Result<BTreeSet<Rule>, PolicyFault> {
-    let wrong = |reason: String| PolicyFault::Permit { permit: terms.id.to_string(), reason };
-    let (subject, ask) = (subject(&terms.id), Action::Ask.as_str());
+pub(super) fn rules(permit: &Permit, vocabularies: &BTreeSet<VocabularyName>) -> Result<BTreeSet<Rule>, PolicyFault> {
+    let (subject, ask) = (subject(&permit.id), Action::Ask.as_str());
     let mut rules = BTreeSet::from([Rule::on_action(&subject, ask)]);
-    for ((schema, table), columns) in &terms.grants {
-        if schema != terms.dataset.as_str() {
-            return Err(wrong(format!("{schema}.{table} is not of data set {}", terms.dataset)));
+    for (object, columns) in &permit.grants {
+        let (schema, table) = object.split_once('.').unwrap_or_default();
+        if schema != permit.dataset.as_str() || !word(table) {
+            return Err(wrong(permit, format!("{object:?} is no table of data set {}", permit.dataset)));
         }
-        if !word(table) {
-            return Err(wrong(format!("{table:?} is no name of a table")));
-        }
-        let object = format!("{schema}.{table}");
-        for (column, positions) in columns.iter().filter(|(_, positions)| !positions.is_empty()) {
-            if column != EVERY && !word(column) {
-                return Err(wrong(format!("{column:?} is no name of a column of {object}")));
+        rules.insert(Rule::new(&subject, ask, object, NOTHING, NOTHING));
+        for (column, positions) in columns {
+            if column != EVERY_COLUMN && !word(column) {
+                return Err(wrong(permit, format!("{column:?} is no name of a column of {object}")));
             }
-            rules.insert(Rule::new(&subject, ask, &object, NOTHING, NOTHING));
-            rules.extend(named(positions).map(|p| Rule::new(&subject, ask, &object, column, p)));
+            rules.extend(named(positions).map(|p| Rule::new(&subject, ask, object, column, p)));
         }
     }
     let public = vocabularies.iter().map(VocabularyName::as_str).map(String::from);
-    for schema in public.chain([format!("{}_sample", terms.dataset)]) {
+    for schema in public.chain([format!("{}_sample", permit.dataset)]) {
         rules.insert(Rule::new(&subject, ask, &format!("{schema}.*"), EVERY, EVERY));
     }
     Ok(rules)
+}
+
+fn wrong(permit: &Permit, reason: String) -> PolicyFault {
+    PolicyFault::Permit { permit: permit.id.to_string(), reason }
 }
 
 /// One name for all positions, or one for each.
@@ -203,11 +142,13 @@ fn word(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::policy::example;
+    use std::collections::BTreeMap;
 
-    fn lines(terms: &PermitTerms) -> Result<Vec<String>, String> {
-        let found = rules(terms, &example::vocabularies()).map_err(|e| e.to_string())?;
+    use super::*;
+    use crate::{policy::example, terms::Instant};
+
+    fn lines(permit: &Permit) -> Result<Vec<String>, String> {
+        let found = rules(permit, &example::vocabularies()).map_err(|e| e.to_string())?;
         Ok(found.iter().map(Rule::line).collect())
     }
 
@@ -217,6 +158,7 @@ mod tests {
             lines(&example::permit()).unwrap(),
             [
                 "permit:P-2026-0001, ask, -, -, -",
+                "permit:P-2026-0001, ask, demo.death, -, -",
                 "permit:P-2026-0001, ask, demo.person, -, -",
                 "permit:P-2026-0001, ask, demo.person, gender_concept_id, filter",
                 "permit:P-2026-0001, ask, demo.person, gender_concept_id, group",
@@ -231,51 +173,48 @@ mod tests {
 
     #[test]
     fn a_grant_cannot_smuggle_in_a_wildcard_or_another_data_set() {
-        let with = |schema: &str, table: &str, column: &str| {
-            let mut terms = example::permit();
+        let with = |table: &str, column: &str| {
+            let mut permit = example::permit();
             let columns = BTreeMap::from([(column.to_owned(), BTreeSet::from([Position::Group]))]);
-            terms.grants.insert((schema.into(), table.into()), columns);
-            lines(&terms)
+            permit.grants.insert(table.into(), columns);
+            lines(&permit)
         };
-        assert!(with("demo", "death", "*").is_ok());
-        for (schema, table, column) in [
-            ("demo", "*", "x"),
-            ("demo", "person, *", "x"),
-            ("demo", "", "x"),
-            ("demo", "death", "a*"),
-            ("demo", "death", ""),
-            ("demo", "death", "a.b"),
-            ("demo", "death", "-"),
-            ("audit", "entries", "*"),
-            ("other", "person", "*"),
+        assert!(with("demo.cost", "*").is_ok());
+        for (table, column) in [
+            ("demo.*", "x"),
+            ("demo.person, *", "x"),
+            ("demo.", "x"),
+            ("demo", "x"),
+            ("demo.person.x", "x"),
+            ("demo.cost", "a*"),
+            ("demo.cost", ""),
+            ("demo.cost", "a.b"),
+            ("demo.cost", "-"),
+            ("audit.entries", "*"),
+            ("other.person", "*"),
         ] {
-            assert!(with(schema, table, column).is_err(), "{schema}.{table}.{column}");
+            assert!(with(table, column).is_err(), "{table}.{column}");
         }
-    }
-
-    #[test]
-    fn a_table_of_which_no_position_is_granted_is_not_granted() {
-        let mut terms = example::permit();
-        terms.grants.insert(("demo".into(), "death".into()), BTreeMap::from([("cause".into(), BTreeSet::new())]));
-        assert!(!lines(&terms).unwrap().iter().any(|l| l.contains("death")));
     }
 
     #[test]
     fn the_digest_tells_every_change_apart_but_not_revocation() {
         let one = example::permit();
-        let digest = one.digest();
-        assert_eq!(PermitTerms { revoked: true, ..one.clone() }.digest(), digest);
+        let digest = |permit: &Permit| super::digest(permit).unwrap();
+        let by = one.principals.first().unwrap().clone();
+        let revoked = PermitState::Revoked { by, at: Instant(1), reason: "asked for".into() };
+        assert_eq!(digest(&Permit { state: revoked, ..one.clone() }), digest(&one));
         let mut other = one.clone();
         other.principals.insert(AccountName::new("jiro").unwrap());
         for changed in [
             other,
-            PermitTerms { per_question_epsilon: 0.06, ..one.clone() },
-            PermitTerms { not_after: Instant(1), ..one.clone() },
-            PermitTerms { rule_pack: "jp-ndb".into(), ..one.clone() },
-            PermitTerms { grants: BTreeMap::new(), ..one.clone() },
-            PermitTerms { purpose: PurposeCode::new("drug-safety").unwrap(), ..one.clone() },
+            Permit { per_question_epsilon: 0.06, ..one.clone() },
+            Permit { not_after: Instant(1), ..one.clone() },
+            Permit { rule_pack: "jp-ndb".into(), ..one.clone() },
+            Permit { grants: BTreeMap::new(), ..one.clone() },
+            Permit { purpose: PurposeCode::new("drug-safety").unwrap(), ..one.clone() },
         ] {
-            assert_ne!(changed.digest(), digest);
+            assert_ne!(digest(&changed), digest(&one));
         }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::compile::{ColumnGrants, PermitTerms};
-use crate::terms::{AccountName, Cap, DatasetName, Instant, PermitId, PurposeCode, VocabularyName};
+use crate::{
+    permits::{Permit, PermitState},
+    terms::{AccountName, Cap, DatasetName, Instant, PermitId, Position, PurposeCode, VocabularyName},
+};
 
 /// When the example's permit begins (2026-01-01) and ends (2027-01-01).
 const FIRST: Instant = Instant(1_767_225_600_000_000);
@@ -29,8 +31,8 @@ pub(super) struct Example {
     pub per_question_epsilon: f64,
     /// The columns that the grid looks at, each as `schema.table.column`.
     pub objects: Vec<String>,
-    /// Per table of the data set.
-    pub grants: BTreeMap<String, ColumnGrants>,
+    /// As in a permit.
+    pub grants: BTreeMap<String, BTreeMap<String, BTreeSet<Position>>>,
 }
 
 /// How an account can stand to a permit.
@@ -70,15 +72,12 @@ impl Standing {
 
 impl Example {
     /// The example's permit.
-    pub fn permit(&self) -> PermitTerms {
-        let of_table = |(table, columns): (&String, &ColumnGrants)| {
-            ((self.dataset.as_str().to_owned(), table.clone()), columns.clone())
-        };
-        PermitTerms {
+    pub fn permit(&self) -> Permit {
+        Permit {
             id: self.id.clone(),
             principals: BTreeSet::from([self.principal.clone()]),
             dataset: self.dataset.clone(),
-            grants: self.grants.iter().map(of_table).collect(),
+            grants: self.grants.clone(),
             purpose: self.purpose.clone(),
             cap: self.cap,
             analyst_cap: self.analyst_cap,
@@ -86,12 +85,12 @@ impl Example {
             not_before: FIRST,
             not_after: LAST,
             rule_pack: self.rule_pack.clone(),
-            revoked: false,
+            state: PermitState::Granted,
         }
     }
 
     /// Who asks, under which permit, and when, for each standing.
-    pub fn stand(&self, standing: Standing) -> (&AccountName, Option<PermitTerms>, Instant) {
+    pub fn stand(&self, standing: Standing) -> (&AccountName, Option<Permit>, Instant) {
         let permit = self.permit();
         match standing {
             Standing::None => (&self.principal, None, FIRST),
@@ -99,7 +98,10 @@ impl Example {
             Standing::Early => (&self.principal, Some(permit), Instant(FIRST.0 - 1)),
             Standing::Active => (&self.principal, Some(permit), FIRST),
             Standing::Expired => (&self.principal, Some(permit), LAST),
-            Standing::Revoked => (&self.principal, Some(PermitTerms { revoked: true, ..permit }), FIRST),
+            Standing::Revoked => {
+                let state = PermitState::Revoked { by: self.stranger.clone(), at: FIRST, reason: "example".into() };
+                (&self.principal, Some(Permit { state, ..permit }), FIRST)
+            }
         }
     }
 }
@@ -110,7 +112,7 @@ pub(super) fn ours() -> Example {
 }
 
 #[cfg(test)]
-pub(super) fn permit() -> PermitTerms {
+pub(super) fn permit() -> Permit {
     ours().permit()
 }
 

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{action::Action, clearance::Clearance, compile::PermitTerms, enforcer::EVERY, judge::Policy};
-use crate::terms::{AccountName, Cap, Role};
+use super::{action::Action, clearance::Clearance, judge::Policy};
+use crate::{
+    permits::{self, EVERY_COLUMN, Permit},
+    terms::{AccountName, Cap, Role},
+};
 
 /// What a grant is checked against that neither the permit nor the policy knows.
 #[derive(Clone, Copy)]
@@ -18,10 +21,13 @@ pub struct GrantSurroundings<'a> {
 
 /// Why a permit cannot be granted: what the reviewer reads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PermitFault {
+pub enum GrantFault {
     /// The clearance is not one for granting.
     #[error("this clearance is not for granting permits")]
     NotCleared,
+    /// It makes no sense by itself.
+    #[error(transparent)]
+    Unsound(#[from] permits::PermitFault),
     /// The purpose is not on the closed list.
     #[error("{0} is not on the list of purposes")]
     PurposeUnknown(String),
@@ -31,9 +37,6 @@ pub enum PermitFault {
     /// The purpose is on the list but not of public benefit.
     #[error("{0} does not count as public benefit")]
     PurposeNotPublicBenefit(String),
-    /// Nobody could use it.
-    #[error("a permit names at least one principal")]
-    NoPrincipal,
     /// The granter would grant it to themselves.
     #[error("{0} cannot grant a permit to themselves")]
     SelfGrant(AccountName),
@@ -43,12 +46,9 @@ pub enum PermitFault {
     /// A principal may not ask questions.
     #[error("{0} has no role that may ask questions")]
     PrincipalMayNotAsk(AccountName),
-    /// It ends before it begins, or has ended.
-    #[error("a permit ends after it begins and after it is granted")]
-    Dates,
-    /// It was revoked before it was granted.
-    #[error("a permit is not revoked before it is granted")]
-    Revoked,
+    /// It could never be used.
+    #[error("a permit ends after it is granted")]
+    Ended,
     /// It could cost more than the data set bears.
     #[error("the permit's cap is above the data set's: epsilon {epsilon}, delta {delta:e}")]
     CapAboveDataset {
@@ -60,12 +60,9 @@ pub enum PermitFault {
     /// One analyst could take more than the permit has.
     #[error("the analyst's cap is above the permit's")]
     AnalystCapAbovePermit,
-    /// The default of a question is no sensible figure.
-    #[error("epsilon per question is above 0 and at most the analyst's cap")]
-    PerQuestion,
-    /// It grants nothing.
-    #[error("a permit grants at least one column in one position")]
-    NothingGranted,
+    /// It names a column but no position.
+    #[error("{0} is granted in no position")]
+    NoPosition(String),
     /// It grants what is not there, or what is never queried.
     #[error("{0} does not exist in the data set or is never queryable")]
     NotQueryable(String),
@@ -81,40 +78,38 @@ impl Policy {
     /// Whether `permit` can be granted by whoever holds `clearance`, which must be for [`Action::PermitGrant`].
     ///
     /// # Errors
-    /// The first [`PermitFault`] found.
+    /// The first [`GrantFault`] found.
     pub fn check_grant(
         &self,
         clearance: &Clearance,
-        permit: &PermitTerms,
+        permit: &Permit,
         around: &GrantSurroundings<'_>,
-    ) -> Result<(), PermitFault> {
+    ) -> Result<(), GrantFault> {
         if clearance.action() != Action::PermitGrant {
-            return Err(PermitFault::NotCleared);
+            return Err(GrantFault::NotCleared);
         }
+        permit.check()?;
         self.purpose_serves_the_public(permit)?;
         self.principals_may_ask(clearance.account(), permit, around)?;
-        if permit.not_after <= permit.not_before || permit.not_after <= clearance.at() {
-            return Err(PermitFault::Dates);
-        }
-        if permit.revoked {
-            return Err(PermitFault::Revoked);
+        if permit.not_after <= clearance.at() {
+            return Err(GrantFault::Ended);
         }
         caps_nest(permit, around.dataset_cap)?;
         grants_exist(permit, around)?;
         if self.rule_pack(&permit.rule_pack).is_none() {
-            return Err(PermitFault::RulePackUnknown(permit.rule_pack.clone()));
+            return Err(GrantFault::RulePackUnknown(permit.rule_pack.clone()));
         }
-        self.preview(permit).map(|_| ()).map_err(|fault| PermitFault::NotCompiled(fault.to_string()))
+        self.preview(permit).map(|_| ()).map_err(|fault| GrantFault::NotCompiled(fault.to_string()))
     }
 
-    fn purpose_serves_the_public(&self, permit: &PermitTerms) -> Result<(), PermitFault> {
+    fn purpose_serves_the_public(&self, permit: &Permit) -> Result<(), GrantFault> {
         let code = permit.purpose.to_string();
         if self.purposes.prohibited.contains_key(&permit.purpose) {
-            return Err(PermitFault::PurposeProhibited(code));
+            return Err(GrantFault::PurposeProhibited(code));
         }
         match self.purpose(&permit.purpose) {
-            None => Err(PermitFault::PurposeUnknown(code)),
-            Some(purpose) if !purpose.public_benefit => Err(PermitFault::PurposeNotPublicBenefit(code)),
+            None => Err(GrantFault::PurposeUnknown(code)),
+            Some(purpose) if !purpose.public_benefit => Err(GrantFault::PurposeNotPublicBenefit(code)),
             Some(_) => Ok(()),
         }
     }
@@ -122,57 +117,52 @@ impl Policy {
     fn principals_may_ask(
         &self,
         granter: &AccountName,
-        permit: &PermitTerms,
+        permit: &Permit,
         around: &GrantSurroundings<'_>,
-    ) -> Result<(), PermitFault> {
-        if permit.principals.is_empty() {
-            return Err(PermitFault::NoPrincipal);
-        }
+    ) -> Result<(), GrantFault> {
         if permit.principals.contains(granter) {
-            return Err(PermitFault::SelfGrant(granter.clone()));
+            return Err(GrantFault::SelfGrant(granter.clone()));
         }
         for who in &permit.principals {
-            let roles = (around.roles_of)(who).ok_or_else(|| PermitFault::PrincipalUnknown(who.clone()))?;
+            let roles = (around.roles_of)(who).ok_or_else(|| GrantFault::PrincipalUnknown(who.clone()))?;
             if !self.may(&roles, Action::Ask) {
-                return Err(PermitFault::PrincipalMayNotAsk(who.clone()));
+                return Err(GrantFault::PrincipalMayNotAsk(who.clone()));
             }
         }
         Ok(())
     }
 }
 
-fn caps_nest(permit: &PermitTerms, dataset: Cap) -> Result<(), PermitFault> {
+fn caps_nest(permit: &Permit, dataset: Cap) -> Result<(), GrantFault> {
     if !within(permit.cap, dataset) {
-        return Err(PermitFault::CapAboveDataset { epsilon: dataset.epsilon(), delta: dataset.delta() });
+        return Err(GrantFault::CapAboveDataset { epsilon: dataset.epsilon(), delta: dataset.delta() });
     }
     if !within(permit.analyst_cap, permit.cap) {
-        return Err(PermitFault::AnalystCapAbovePermit);
+        return Err(GrantFault::AnalystCapAbovePermit);
     }
-    // Written so that a NaN is refused.
-    match permit.per_question_epsilon > 0.0 && permit.per_question_epsilon <= permit.analyst_cap.epsilon() {
-        true => Ok(()),
-        false => Err(PermitFault::PerQuestion),
-    }
+    Ok(())
 }
 
 fn within(inner: Cap, outer: Cap) -> bool {
     inner.epsilon() <= outer.epsilon() && inner.delta() <= outer.delta()
 }
 
-fn grants_exist(permit: &PermitTerms, around: &GrantSurroundings<'_>) -> Result<(), PermitFault> {
-    let mut granted = false;
-    for ((schema, table), columns) in &permit.grants {
-        if schema != permit.dataset.as_str() || !(around.queryable)(table, EVERY) {
-            return Err(PermitFault::NotQueryable(format!("{schema}.{table}")));
+fn grants_exist(permit: &Permit, around: &GrantSurroundings<'_>) -> Result<(), GrantFault> {
+    for (object, columns) in &permit.grants {
+        let (schema, table) = object.split_once('.').unwrap_or_default();
+        if schema != permit.dataset.as_str() || !(around.queryable)(table, EVERY_COLUMN) {
+            return Err(GrantFault::NotQueryable(object.clone()));
         }
         for (column, positions) in columns {
             if !(around.queryable)(table, column) {
-                return Err(PermitFault::NotQueryable(format!("{schema}.{table}.{column}")));
+                return Err(GrantFault::NotQueryable(format!("{object}.{column}")));
             }
-            granted |= !positions.is_empty();
+            if positions.is_empty() {
+                return Err(GrantFault::NoPosition(format!("{object}.{column}")));
+            }
         }
     }
-    if granted { Ok(()) } else { Err(PermitFault::NothingGranted) }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -196,7 +186,7 @@ mod tests {
         Policy::open(None, BTreeMap::from([(example::ours().dataset, example::vocabularies())])).unwrap()
     }
 
-    fn granted_by(granter: &str, permit: &PermitTerms) -> Result<(), PermitFault> {
+    fn granted_by(granter: &str, permit: &Permit) -> Result<(), GrantFault> {
         let policy = policy();
         let granter = Principal::for_tests(granter, [Role::Reviewer]);
         let clearance = policy.judge_without_permit(&granter, Action::PermitGrant, NOW).unwrap();
@@ -204,7 +194,7 @@ mod tests {
             dataset_cap: cap(8.0, 1e-7),
             queryable: &|table, column| match table {
                 "person" => ["*", "gender_concept_id", "year_of_birth"].contains(&column),
-                "visit_occurrence" => column == "*",
+                "visit_occurrence" | "death" => column == "*",
                 _ => false,
             },
             roles_of: &|who| match who.as_str() {
@@ -216,27 +206,31 @@ mod tests {
         policy.check_grant(&clearance, permit, &around)
     }
 
-    fn changed(change: impl FnOnce(&mut PermitTerms)) -> Result<(), PermitFault> {
+    fn changed(change: impl FnOnce(&mut Permit)) -> Result<(), GrantFault> {
         let mut permit = example::permit();
         change(&mut permit);
         granted_by("rei", &permit)
     }
 
-    fn purpose(code: &str) -> Result<(), PermitFault> {
+    fn purpose(code: &str) -> Result<(), GrantFault> {
         changed(|p| p.purpose = PurposeCode::new(code).unwrap())
     }
 
-    fn also_for(name: &str) -> Result<(), PermitFault> {
+    fn also_for(name: &str) -> Result<(), GrantFault> {
         changed(|p| {
             p.principals.insert(AccountName::new(name).unwrap());
         })
     }
 
-    fn also_granting(schema: &str, table: &str, column: &str) -> Result<(), PermitFault> {
+    fn also_granting(table: &str, column: &str, positions: &[Position]) -> Result<(), GrantFault> {
         changed(|p| {
-            let columns = BTreeMap::from([(column.to_owned(), BTreeSet::from([Position::Group]))]);
-            p.grants.insert((schema.into(), table.into()), columns);
+            let columns = BTreeMap::from([(column.to_owned(), positions.iter().copied().collect())]);
+            p.grants.insert(table.into(), columns);
         })
+    }
+
+    fn unsound(change: impl FnOnce(&mut Permit)) -> bool {
+        matches!(changed(change), Err(GrantFault::Unsound(_)))
     }
 
     #[test]
@@ -247,50 +241,55 @@ mod tests {
 
     #[test]
     fn only_a_listed_purpose_of_public_benefit_will_do() {
-        assert_eq!(purpose("world-peace"), Err(PermitFault::PurposeUnknown("world-peace".into())));
-        assert_eq!(purpose("market-analysis"), Err(PermitFault::PurposeNotPublicBenefit("market-analysis".into())));
+        assert_eq!(purpose("world-peace"), Err(GrantFault::PurposeUnknown("world-peace".into())));
+        assert_eq!(purpose("market-analysis"), Err(GrantFault::PurposeNotPublicBenefit("market-analysis".into())));
         for use_ in policy().prohibited() {
             let code = use_.code.to_string();
-            assert_eq!(purpose(&code), Err(PermitFault::PurposeProhibited(code)));
+            assert_eq!(purpose(&code), Err(GrantFault::PurposeProhibited(code)));
         }
     }
 
     #[test]
     fn nobody_grants_to_themselves_nor_to_those_who_may_not_ask() {
         let hanako = AccountName::new("hanako").unwrap();
-        assert_eq!(granted_by("hanako", &example::permit()), Err(PermitFault::SelfGrant(hanako)));
-        assert_eq!(also_for("aki"), Err(PermitFault::PrincipalMayNotAsk(AccountName::new("aki").unwrap())));
-        assert_eq!(also_for("ghost"), Err(PermitFault::PrincipalUnknown(AccountName::new("ghost").unwrap())));
-        assert_eq!(changed(|p| p.principals.clear()), Err(PermitFault::NoPrincipal));
+        assert_eq!(granted_by("hanako", &example::permit()), Err(GrantFault::SelfGrant(hanako)));
+        assert_eq!(also_for("aki"), Err(GrantFault::PrincipalMayNotAsk(AccountName::new("aki").unwrap())));
+        assert_eq!(also_for("ghost"), Err(GrantFault::PrincipalUnknown(AccountName::new("ghost").unwrap())));
+        assert!(unsound(|p| p.principals.clear()));
     }
 
     #[test]
     fn its_dates_lie_ahead_and_in_order() {
-        assert_eq!(changed(|p| p.not_after = p.not_before), Err(PermitFault::Dates));
-        assert_eq!(changed(|p| p.not_after = NOW), Err(PermitFault::Dates));
-        assert_eq!(changed(|p| p.revoked = true), Err(PermitFault::Revoked));
+        assert!(unsound(|p| p.not_after = p.not_before));
+        assert_eq!(changed(|p| p.not_after = NOW), Err(GrantFault::Ended));
+        assert_eq!(changed(|p| p.not_after = Instant(NOW.0 + 1)), Ok(()));
     }
 
     #[test]
     fn its_caps_nest() {
-        let above = Err(PermitFault::CapAboveDataset { epsilon: 8.0, delta: 1e-7 });
+        let above = Err(GrantFault::CapAboveDataset { epsilon: 8.0, delta: 1e-7 });
         assert_eq!(changed(|p| p.cap = cap(8.1, 1e-7)), above);
         assert_eq!(changed(|p| p.cap = cap(1.0, 1e-6)), above);
-        assert_eq!(changed(|p| p.analyst_cap = cap(1.1, 1e-7)), Err(PermitFault::AnalystCapAbovePermit));
+        assert!(unsound(|p| p.analyst_cap = cap(1.1, 1e-7)));
+        assert_eq!(changed(|p| p.analyst_cap = cap(0.5, 2e-7)), Err(GrantFault::AnalystCapAbovePermit));
         for odd in [0.0, -1.0, f64::NAN, f64::INFINITY, 0.6] {
-            assert_eq!(changed(|p| p.per_question_epsilon = odd), Err(PermitFault::PerQuestion), "{odd}");
+            assert!(unsound(|p| p.per_question_epsilon = odd), "{odd}");
         }
     }
 
     #[test]
     fn it_grants_what_exists_and_something_at_all() {
-        let missing = |name: &str| Err(PermitFault::NotQueryable(name.into()));
-        assert_eq!(also_granting("demo", "cost", "*"), missing("demo.cost"));
-        assert_eq!(also_granting("demo", "person", "person_source_value"), missing("demo.person.person_source_value"));
-        assert_eq!(also_granting("other", "person", "*"), missing("other.person"));
-        assert_eq!(also_granting("audit", "entries", "*"), missing("audit.entries"));
-        assert_eq!(changed(|p| p.grants.clear()), Err(PermitFault::NothingGranted));
-        assert_eq!(changed(|p| p.rule_pack = "mine".into()), Err(PermitFault::RulePackUnknown("mine".into())));
+        let group = [Position::Group];
+        let missing = |name: &str| Err(GrantFault::NotQueryable(name.into()));
+        assert_eq!(also_granting("demo.cost", "*", &group), missing("demo.cost"));
+        let hidden = also_granting("demo.person", "person_source_value", &group);
+        assert_eq!(hidden, missing("demo.person.person_source_value"));
+        assert_eq!(also_granting("other.person", "*", &group), missing("other.person"));
+        assert_eq!(also_granting("audit.entries", "*", &group), missing("audit.entries"));
+        assert!(unsound(|p| p.grants.clear()));
+        let nowhere = also_granting("demo.person", "year_of_birth", &[]);
+        assert_eq!(nowhere, Err(GrantFault::NoPosition("demo.person.year_of_birth".into())));
+        assert_eq!(changed(|p| p.rule_pack = "mine".into()), Err(GrantFault::RulePackUnknown("mine".into())));
     }
 
     #[test]
@@ -299,7 +298,7 @@ mod tests {
         let rei = Principal::for_tests("rei", [Role::Reviewer]);
         let clearance = policy.judge_without_permit(&rei, Action::PermitList, NOW).unwrap();
         let around = GrantSurroundings { dataset_cap: cap(8.0, 1e-7), queryable: &|_, _| true, roles_of: &|_| None };
-        assert_eq!(policy.check_grant(&clearance, &example::permit(), &around), Err(PermitFault::NotCleared));
+        assert_eq!(policy.check_grant(&clearance, &example::permit(), &around), Err(GrantFault::NotCleared));
         for role in [Role::Analyst, Role::Auditor, Role::Custodian, Role::Operator] {
             let other = Principal::for_tests("rei", [role]);
             let refused = policy.judge_without_permit(&other, Action::PermitGrant, NOW);

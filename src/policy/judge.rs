@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{
     action::Action,
     clearance::{Clearance, QuestionClearance},
-    compile::{self, CompiledPermit, PermitTerms},
+    compile::{self, CompiledPermit},
     enforcer::{Enforcer, Request, Rule},
     fault::PolicyFault,
     files::PolicyFiles,
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     identity::Principal,
+    permits::Permit,
     terms::{AccountName, ColumnUse, DatasetName, Instant, PurposeCode, Refusal, Role, Touched, VocabularyName},
 };
 
@@ -87,7 +88,7 @@ impl Policy {
     pub fn judge(
         &self,
         principal: &Principal,
-        permit: &PermitTerms,
+        permit: &Permit,
         action: Action,
         now: Instant,
     ) -> Result<Clearance, Refusal> {
@@ -140,7 +141,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyFault::Permit`] where the permit cannot be compiled.
-    pub fn policy_hash(&self, permit: Option<&PermitTerms>) -> Result<[u8; 32], PolicyFault> {
+    pub fn policy_hash(&self, permit: Option<&Permit>) -> Result<[u8; 32], PolicyFault> {
         Ok(self.hash(permit.map(|p| self.compiled(p)).transpose()?.as_deref()))
     }
 
@@ -148,7 +149,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyFault::Permit`] where the permit cannot be compiled.
-    pub fn preview(&self, permit: &PermitTerms) -> Result<Vec<String>, PolicyFault> {
+    pub fn preview(&self, permit: &Permit) -> Result<Vec<String>, PolicyFault> {
         let rules = compile::rules(permit, &self.vocabularies_of(&permit.dataset))?;
         Ok(rules.iter().map(Rule::line).collect())
     }
@@ -180,7 +181,7 @@ impl Policy {
         &self,
         who: &AccountName,
         roles: &BTreeSet<Role>,
-        permit: Option<&PermitTerms>,
+        permit: Option<&Permit>,
         action: Action,
         now: Instant,
     ) -> Result<Option<Arc<CompiledPermit>>, Refusal> {
@@ -277,8 +278,8 @@ impl Policy {
         hasher.finalize().into()
     }
 
-    pub(super) fn compiled(&self, terms: &PermitTerms) -> Result<Arc<CompiledPermit>, PolicyFault> {
-        let digest = terms.digest();
+    pub(super) fn compiled(&self, terms: &Permit) -> Result<Arc<CompiledPermit>, PolicyFault> {
+        let digest = compile::digest(terms)?;
         if let Some(kept) = self.kept().get(&digest) {
             return Ok(Arc::clone(kept));
         }

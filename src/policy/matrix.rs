@@ -9,12 +9,12 @@ use std::{collections::BTreeSet, fmt::Write};
 use super::{
     action::Action,
     cases::{ALLOWED, Asked, verdict},
-    compile::PermitTerms,
     example::{Example, Standing},
     fault::PolicyFault,
     judge::Policy,
     roles::{BY_ROLE, Roles},
 };
+use crate::permits::{Permit, PermitState};
 use crate::terms::{AccountName, ColumnUse, Instant, Position, Refusal, Role, Touched};
 
 const LEGEND: &str = "\
@@ -129,7 +129,7 @@ fn plain(
     duties: &Roles,
     example: &Example,
     who: &AccountName,
-    permit: Option<&PermitTerms>,
+    permit: Option<&Permit>,
     now: Instant,
     asked: &Asked,
 ) -> &'static str {
@@ -145,7 +145,12 @@ fn plain(
     let permit = permit.filter(|_| asked.action == Action::Ask);
     match permit {
         None if asked.action == Action::Ask => return refused(Refusal::NoPermit),
-        Some(p) if p.revoked || now < p.not_before || now >= p.not_after || !p.principals.contains(who) => {
+        Some(p)
+            if p.state != PermitState::Granted
+                || now < p.not_before
+                || now >= p.not_after
+                || !p.principals.contains(who) =>
+        {
             return refused(Refusal::PermitNotActive);
         }
         _ => {}
@@ -158,9 +163,9 @@ fn plain(
                 || example.vocabularies.iter().any(|v| v.as_str() == schema))
     };
     let granted = |schema: &str, table: &str, at: Option<(&str, Position)>| {
-        let columns = permit.and_then(|p| p.grants.get(&(schema.to_owned(), table.to_owned())));
+        let columns = permit.and_then(|p| p.grants.get(&format!("{schema}.{table}")));
         columns.is_some_and(|columns| match at {
-            None => columns.values().any(|positions| !positions.is_empty()),
+            None => true,
             Some((column, position)) => {
                 ["*", column].iter().any(|c| columns.get(*c).is_some_and(|p| p.contains(&position)))
             }

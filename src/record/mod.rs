@@ -1,0 +1,224 @@
+//! What is true for good, and since when?
+//!
+//! The one transaction over ledger, log, accounts, permits and kept answers. Two durable steps per question: (1) reserve
+//! and record the admission, before any data is read; (2) settle, record the release and keep the answer. Whatever changes
+//! the books writes its log entry in the same transaction.
+//!
+//! Everything here blocks; asynchronous callers go through their runtime's blocking threads.
+
+mod administer;
+mod data;
+mod export;
+mod fault;
+mod kept;
+mod question;
+mod schema;
+mod verify;
+
+use std::{ops::Range, path::Path, sync::Arc};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::{
+    audit::{self, Draft, Signer},
+    keys::Keys,
+    ledger::{self, Ending},
+    store::Store,
+    terms::{AccountName, CapName, Clock, EntryNumber, PermitId},
+};
+
+pub use crate::{
+    accounts::{Account, NewAccount},
+    audit::{Entry, Receipt, ReceiptFault, Verifier, VerifierFault},
+    ledger::{Balance, Change, ReplayFault, Totals, TotalsLine},
+    permits::{EVERY_COLUMN, Permit, PermitFault, PermitState, Standing},
+    store::StoreFault,
+};
+pub use data::{Activation, VocabularyDeclaration};
+pub use fault::BooksFault;
+pub use kept::Kept;
+pub use question::{Admission, Denied, Failures, Released, Reservation};
+pub use verify::{Verified, VerifyFault, verify_export};
+
+/// The books of one enclave. A cheap handle; the last one to go closes them.
+#[derive(Clone)]
+pub struct Books {
+    store: Store,
+    clock: Clock,
+    signer: Arc<Signer>,
+}
+
+/// Something that happened and moves no budget: a refusal, a sign-in, an act of administration.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// What kind of event, such as `refusal`.
+    pub kind: &'static str,
+    /// Whose act.
+    pub account: Option<AccountName>,
+    /// Under which permit.
+    pub permit: Option<PermitId>,
+    /// Everything else; becomes the entry's `detail`.
+    pub body: Value,
+}
+
+impl Books {
+    /// Makes new books in `dir` for the enclave called `enclave`, whose log is `sekisho/<enclave>`.
+    ///
+    /// # Errors
+    /// [`BooksFault`], also where there are books already.
+    pub fn create(dir: &Path, keys: &Keys, enclave: &str, clock: Clock) -> Result<Self, BooksFault> {
+        let signer = Signer::new(enclave, keys.log())?;
+        let store = Store::create(&dir.join(FILE), schema::MIGRATIONS)?;
+        let books = Self { store, clock, signer: Arc::new(signer) };
+        let verifier = books.signer.verifier().to_text();
+        let enclave = enclave.to_owned();
+        books.write(move |w| {
+            w.connection.execute("INSERT INTO enclave VALUES (1, ?1, ?2)", [&enclave, &verifier])?;
+            let detail = json!({"enclave": enclave, "log": verifier, "program": env!("CARGO_PKG_VERSION")});
+            w.append("created", None, None, detail, None)
+        })?;
+        Ok(books)
+    }
+
+    /// Opens the books in `dir`. Reservations that a crash left open are settled as spent, and recorded, before this
+    /// returns: the loss may have happened.
+    ///
+    /// # Errors
+    /// [`BooksFault`], also where another gateway has them open or the log key is not theirs.
+    pub fn open(dir: &Path, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
+        let store = Store::open(&dir.join(FILE), schema::MIGRATIONS)?;
+        let named = "SELECT name, verifier FROM enclave";
+        let (enclave, verifier): (String, String) =
+            store.read(|c| Ok::<_, BooksFault>(c.query_row(named, [], |row| Ok((row.get(0)?, row.get(1)?)))?))?;
+        let signer = Signer::new(&enclave, keys.log())?;
+        if signer.verifier().to_text() != verifier {
+            return Err(BooksFault::OtherKey);
+        }
+        let books = Self { store, clock, signer: Arc::new(signer) };
+        books.check_head()?;
+        books.recover()?;
+        Ok(books)
+    }
+
+    /// Records something that moves no budget.
+    ///
+    /// # Errors
+    /// [`BooksFault`].
+    pub fn note(&self, note: Note) -> Result<EntryNumber, BooksFault> {
+        self.write(move |w| w.append(note.kind, note.account, note.permit, note.body, None))
+    }
+
+    /// What a cap holds; none where nobody declared it.
+    ///
+    /// # Errors
+    /// [`BooksFault`].
+    pub fn budget(&self, cap: &CapName) -> Result<Option<Balance>, BooksFault> {
+        self.store.read(|c| Ok(ledger::balance(c, cap)?))
+    }
+
+    /// All caps and open reservations.
+    ///
+    /// # Errors
+    /// [`BooksFault`].
+    pub fn budgets(&self) -> Result<Totals, BooksFault> {
+        self.store.read(|c| Ok(ledger::totals(c)?))
+    }
+
+    /// The entries of `range` that exist, in order.
+    ///
+    /// # Errors
+    /// [`BooksFault`].
+    pub fn entries(&self, range: Range<u64>) -> Result<Vec<Entry>, BooksFault> {
+        self.store.read(|c| Ok(audit::entries(c, range)?))
+    }
+
+    /// How many entries the log has.
+    ///
+    /// # Errors
+    /// [`BooksFault`].
+    pub fn size(&self) -> Result<u64, BooksFault> {
+        self.store.read(|c| Ok(audit::head(c)?.size))
+    }
+
+    /// The receipt of any entry against the tree as it stands: for those who may read that entry.
+    ///
+    /// # Errors
+    /// [`BooksFault`], also where there is no such entry.
+    pub fn receipt(&self, entry: EntryNumber) -> Result<Receipt, BooksFault> {
+        self.store.read(|c| Ok(audit::receipt(c, &self.signer, entry)?))
+    }
+
+    /// The public key of the log, for those who verify. Its name is the log's origin.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        self.signer.verifier()
+    }
+
+    /// Whether a failed commit has stopped the books: nothing is answered any more until they are opened again.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.store.is_poisoned()
+    }
+
+    /// Runs `job` as one durable transaction.
+    fn write<T, E>(&self, job: impl FnOnce(&Writing<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreFault> + Send + 'static,
+    {
+        let (clock, signer) = (self.clock.clone(), Arc::clone(&self.signer));
+        self.store.write(move |connection| job(&Writing { connection, clock: &clock, signer: &signer }))
+    }
+
+    /// The newest entry must be the newest leaf: a tree and entries that part are damage or tampering.
+    fn check_head(&self) -> Result<(), BooksFault> {
+        self.store.read(|c| {
+            let head = audit::head(c)?;
+            let Some(last) = head.size.checked_sub(1) else { return Err(BooksFault::Damaged) };
+            match audit::receipt(c, &self.signer, EntryNumber(last))?.verify(&self.signer.verifier()) {
+                Ok(()) => Ok(()),
+                Err(_) => Err(BooksFault::Damaged),
+            }
+        })
+    }
+
+    // On disk now: admissions whose charge is committed and whose end is unknown. The loss may have happened, so it is
+    // spent. The same function settles them that settles a failure.
+    fn recover(&self) -> Result<(), BooksFault> {
+        self.write(|w| {
+            for (admission, charge) in ledger::open_reservations(w.connection)? {
+                question::end(w, admission, &charge, Ending::Recovered)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The hands of one transaction.
+struct Writing<'a> {
+    connection: &'a Connection,
+    clock: &'a Clock,
+    signer: &'a Signer,
+}
+
+impl Writing<'_> {
+    fn append(
+        &self,
+        kind: &str,
+        account: Option<AccountName>,
+        permit: Option<PermitId>,
+        detail: Value,
+        effect: Option<ledger::Effect>,
+    ) -> Result<EntryNumber, BooksFault> {
+        let ledger = effect.map(serde_json::to_value).transpose().map_err(|_| BooksFault::Wording)?;
+        let draft = Draft { at: self.clock.now(), kind: kind.to_owned(), account, permit, detail, ledger };
+        Ok(audit::append(self.connection, draft)?.number)
+    }
+}
+
+/// The database, in the enclave's directory.
+const FILE: &str = "books.db";
+
+#[cfg(test)]
+mod tests;

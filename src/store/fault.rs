@@ -1,0 +1,66 @@
+//! What can go wrong between us and the disk?
+
+use std::{io, path::PathBuf};
+
+/// Why the database did not do what it was asked. Names steps and files, never what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreFault {
+    /// Another process has the database open.
+    #[error("{path} is held by another gateway")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// There is no database.
+    #[error("there are no books at {path}")]
+    Absent {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// There is a database already.
+    #[error("there are books at {path} already")]
+    AlreadyThere {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A later version of the program wrote it.
+    #[error("the books have schema version {found}, this program knows {known}: use a newer program")]
+    Newer {
+        /// The version on disk.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// A commit failed before: stop, restart, recover.
+    #[error("the books stopped after a write of unknown outcome: restart the gateway")]
+    Poisoned,
+    /// The writer thread is gone.
+    #[error("the books are closed")]
+    Stopped,
+    /// A file operation failed.
+    #[error("cannot {step} {path}")]
+    File {
+        /// What was tried.
+        step: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The thread could not be started.
+    #[error("cannot start the writer thread")]
+    Thread(#[source] io::Error),
+    /// SQLite refused a statement.
+    #[error("the database refused a statement")]
+    Statement(#[from] rusqlite::Error),
+    /// A number does not fit its column.
+    #[error("a number does not fit the books")]
+    Number,
+    /// A stored value is not of its kind: the file was changed from outside or is damaged.
+    #[error("the books hold a broken {what}")]
+    Broken {
+        /// The kind of value.
+        what: &'static str,
+    },
+}
