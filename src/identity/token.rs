@@ -1,0 +1,295 @@
+//! Does this bearer token stand for somebody who signed in?
+//!
+//! A token is 32 random bytes as base64url. Only its SHA-256 is held, in memory, so that a look into memory or a core
+//! dump yields no token; the lookup by hash also takes the comparison of secrets out of the timing.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::Principal;
+use crate::terms::{AccountName, Clock, Instant, Refusal};
+
+const LIFE: Duration = Duration::from_secs(8 * 3600);
+const IDLE: Duration = Duration::from_secs(3600);
+/// Text length of a token: 32 bytes in base64url without padding.
+const TOKEN_CHARS: usize = 43;
+/// So many living tokens per account; one more ends the oldest.
+const PER_ACCOUNT_MAX: usize = 32;
+
+/// No token could be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no randomness for a token")]
+pub struct TokenFault;
+
+/// A token on its way to its owner: never printed, wiped when dropped.
+#[must_use]
+pub struct BearerToken(Zeroizing<String>);
+
+impl BearerToken {
+    /// The text that the owner sends with each call.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken")
+    }
+}
+
+/// Names one session without being able to open it: for the settings that last as long as the token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; 32]);
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId")
+    }
+}
+
+struct Session {
+    principal: Principal,
+    begun: Instant,
+    used: Instant,
+}
+
+/// The tokens that live now. Held in memory alone: a restart ends every session.
+pub struct Tokens {
+    clock: Clock,
+    life: Duration,
+    idle: Duration,
+    sessions: Mutex<HashMap<SessionId, Session>>,
+}
+
+impl Tokens {
+    /// Tokens that end after 8 hours, or after 1 hour without a call.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self::lasting(clock, LIFE, IDLE)
+    }
+
+    /// Tokens that end after `life`, or after `idle` without a call.
+    #[must_use]
+    pub fn lasting(clock: Clock, life: Duration, idle: Duration) -> Self {
+        Self { clock, life, idle, sessions: Mutex::default() }
+    }
+
+    /// A new token for somebody who has just proved who they are.
+    ///
+    /// # Errors
+    /// [`TokenFault`] where the operating system gives no randomness.
+    pub fn issue(&self, principal: Principal) -> Result<BearerToken, TokenFault> {
+        let mut secret = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(secret.as_mut_slice()).map_err(|_| TokenFault)?;
+        let token = BearerToken(Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice())));
+        let now = self.clock.now();
+        let mut sessions = self.lock();
+        sessions.retain(|_, s| self.lives(s, now));
+        end_the_oldest(&mut sessions, principal.account());
+        sessions.insert(session_of(token.as_str()), Session { principal, begun: now, used: now });
+        Ok(token)
+    }
+
+    /// Whose token this is, with the session that it names.
+    ///
+    /// # Errors
+    /// `NotSignedIn` where the token is unknown, tampered with, expired or revoked.
+    pub fn authenticate(&self, presented: &str) -> Result<(Principal, SessionId), Refusal> {
+        if presented.len() != TOKEN_CHARS {
+            return Err(Refusal::NotSignedIn);
+        }
+        let id = session_of(presented);
+        let now = self.clock.now();
+        let mut sessions = self.lock();
+        let session = sessions.get_mut(&id).ok_or(Refusal::NotSignedIn)?;
+        if !self.lives(session, now) {
+            sessions.remove(&id);
+            return Err(Refusal::NotSignedIn);
+        }
+        session.used = session.used.max(now);
+        Ok((session.principal.clone(), id))
+    }
+
+    /// Whether a session has neither ended nor been revoked; does not count as a call.
+    #[must_use]
+    pub fn living(&self, id: SessionId) -> bool {
+        let now = self.clock.now();
+        self.lock().get(&id).is_some_and(|s| self.lives(s, now))
+    }
+
+    /// Ends one session. True if it was there.
+    pub fn revoke(&self, id: SessionId) -> bool {
+        self.lock().remove(&id).is_some()
+    }
+
+    /// Ends every session of an account: when it is disabled, or its roles or password change.
+    pub fn revoke_account(&self, account: &AccountName) -> usize {
+        let mut sessions = self.lock();
+        let before = sessions.len();
+        sessions.retain(|_, s| s.principal.account() != account);
+        before - sessions.len()
+    }
+
+    fn lives(&self, session: &Session, now: Instant) -> bool {
+        now < session.begun.plus(self.life) && now < session.used.plus(self.idle)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+fn session_of(token: &str) -> SessionId {
+    SessionId(Sha256::digest(token.as_bytes()).into())
+}
+
+fn end_the_oldest(sessions: &mut HashMap<SessionId, Session>, account: &AccountName) {
+    let mine = || sessions.iter().filter(|(_, s)| s.principal.account() == account);
+    if mine().count() < PER_ACCOUNT_MAX {
+        return;
+    }
+    if let Some(oldest) = mine().min_by_key(|(_, s)| s.used).map(|(id, _)| *id) {
+        sessions.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    };
+
+    use super::*;
+    use crate::terms::Role;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    struct House {
+        hand: Arc<AtomicI64>,
+        tokens: Tokens,
+    }
+
+    fn house() -> House {
+        let hand = Arc::new(AtomicI64::new(1_700_000_000_000_000));
+        let seen = Arc::clone(&hand);
+        House { hand, tokens: Tokens::new(Clock::from_fn(move || Instant(seen.load(Ordering::SeqCst)))) }
+    }
+
+    impl House {
+        fn wait(&self, micros: i64) {
+            self.hand.fetch_add(micros, Ordering::SeqCst);
+        }
+    }
+
+    fn hanako() -> Principal {
+        Principal::for_tests("hanako", [Role::Analyst])
+    }
+
+    #[test]
+    fn a_token_stands_for_the_one_who_signed_in() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        let (principal, id) = house.tokens.authenticate(token.as_str()).unwrap();
+        assert_eq!(principal, hanako());
+        assert!(house.tokens.living(id));
+        assert_eq!(token.as_str().len(), TOKEN_CHARS);
+    }
+
+    #[test]
+    fn a_token_changed_in_any_one_place_is_worth_nothing() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        for at in 0..TOKEN_CHARS {
+            let mut bytes = token.as_str().as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let tampered = String::from_utf8(bytes).unwrap();
+            assert_eq!(house.tokens.authenticate(&tampered), Err(Refusal::NotSignedIn), "place {at}");
+        }
+        for odd in ["", "A", &token.as_str()[1..], &format!("{}=", token.as_str()), &"A".repeat(1 << 20)] {
+            assert_eq!(house.tokens.authenticate(odd), Err(Refusal::NotSignedIn));
+        }
+    }
+
+    #[test]
+    fn a_token_ends_after_an_hour_without_a_call() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        house.wait(HOUR - 1);
+        assert!(house.tokens.authenticate(token.as_str()).is_ok());
+        house.wait(HOUR);
+        assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
+        house.wait(-HOUR);
+        assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn), "it does not come back");
+    }
+
+    #[test]
+    fn a_busy_token_ends_after_eight_hours_all_the_same() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        for _ in 0..15 {
+            house.wait(HOUR / 2);
+            assert!(house.tokens.authenticate(token.as_str()).is_ok());
+        }
+        house.wait(HOUR / 2);
+        assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
+    }
+
+    #[test]
+    fn a_revoked_token_is_worth_nothing() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        let (_, id) = house.tokens.authenticate(token.as_str()).unwrap();
+        assert!(house.tokens.revoke(id));
+        assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
+        assert!(!house.tokens.living(id) && !house.tokens.revoke(id));
+    }
+
+    #[test]
+    fn disabling_an_account_ends_its_sessions_and_no_others() {
+        let house = house();
+        let (one, two) = (house.tokens.issue(hanako()).unwrap(), house.tokens.issue(hanako()).unwrap());
+        let other = house.tokens.issue(Principal::for_tests("jiro", [Role::Auditor])).unwrap();
+        assert_eq!(house.tokens.revoke_account(hanako().account()), 2);
+        for token in [one, two] {
+            assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
+        }
+        assert!(house.tokens.authenticate(other.as_str()).is_ok());
+    }
+
+    #[test]
+    fn one_account_cannot_fill_the_memory_with_sessions() {
+        let house = house();
+        let first = house.tokens.issue(hanako()).unwrap();
+        for _ in 0..PER_ACCOUNT_MAX {
+            house.wait(1);
+            let _ = house.tokens.issue(hanako()).unwrap();
+        }
+        assert_eq!(house.tokens.lock().len(), PER_ACCOUNT_MAX);
+        assert_eq!(house.tokens.authenticate(first.as_str()), Err(Refusal::NotSignedIn));
+    }
+
+    #[test]
+    fn neither_token_nor_session_is_printed() {
+        let house = house();
+        let token = house.tokens.issue(hanako()).unwrap();
+        let (_, id) = house.tokens.authenticate(token.as_str()).unwrap();
+        assert_eq!(format!("{token:?} {id:?} {:?}", house.tokens), "BearerToken SessionId Tokens");
+    }
+}
