@@ -102,10 +102,7 @@ pub async fn run(query: &Query, out: &mut dyn Write, err: &mut dyn Write) -> io:
 /// More than any gateway accepts; keeps a wrong file on standard input from being read whole.
 const SQL_BYTES_MAX: u64 = 1 << 20;
 
-type Answer = (
-    datafusion::arrow::datatypes::SchemaRef,
-    Vec<datafusion::arrow::record_batch::RecordBatch>,
-);
+type Answer = (datafusion::arrow::datatypes::SchemaRef, Vec<datafusion::arrow::record_batch::RecordBatch>);
 
 async fn ask(query: &Query, sql: &str) -> Result<Answer, ClientFault> {
     let to = query.connection.resolve("analyst")?;

@@ -2,9 +2,7 @@
 
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoResult, CancelStatus,
-    sql::{
-        ActionCancelQueryResult, ActionClosePreparedStatementRequest, Any, ProstMessageExt,
-    },
+    sql::{ActionCancelQueryResult, ActionClosePreparedStatementRequest, Any, ProstMessageExt},
 };
 use prost::{Message, bytes::Bytes};
 

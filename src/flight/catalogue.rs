@@ -81,10 +81,7 @@ fn described(table: &TableInfo) -> Schema {
     Schema::new_with_metadata(fields, marks)
 }
 
-fn one_column<S: AsRef<str>>(
-    name: &str,
-    values: impl IntoIterator<Item = S>,
-) -> Result<RecordBatch, No> {
+fn one_column<S: AsRef<str>>(name: &str, values: impl IntoIterator<Item = S>) -> Result<RecordBatch, No> {
     let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
     let column: ArrayRef = Arc::new(StringArray::from_iter_values(values));
     RecordBatch::try_new(Arc::new(schema), vec![column]).map_err(|_| No::failed())

@@ -72,7 +72,10 @@ fn unknown_handle() -> No {
 
 /// The desks of all sessions that the gateway still knows.
 #[derive(Default)]
-pub(super) struct Desks(Mutex<HashMap<usize, (Weak<Session>, Arc<Desk>)>>);
+pub(super) struct Desks(Mutex<HashMap<usize, Kept>>);
+
+/// A desk, and the session for as long as the gateway knows it.
+type Kept = (Weak<Session>, Arc<Desk>);
 
 impl Desks {
     /// The desk of this session, cleared of those whose session the gateway has ended.

@@ -20,8 +20,7 @@ use super::{
     caller::{Caller, settings_in},
     catalogue,
     desk::Desks,
-    outflow, prepared, question,
-    sign_in,
+    outflow, prepared, question, sign_in,
     words::{No, NotOffered},
 };
 use crate::{

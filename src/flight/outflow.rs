@@ -61,9 +61,7 @@ fn plain_batch(batch: &RecordBatch, plain: &SchemaRef) -> Result<RecordBatch, No
 fn plain_field(field: &FieldRef) -> FieldRef {
     match plain_type(field.data_type()) {
         same if same == *field.data_type() => Arc::clone(field),
-        other => {
-            Arc::new(Field::new(field.name(), other, field.is_nullable()).with_metadata(field.metadata().clone()))
-        }
+        other => Arc::new(Field::new(field.name(), other, field.is_nullable()).with_metadata(field.metadata().clone())),
     }
 }
 

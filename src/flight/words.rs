@@ -80,9 +80,13 @@ impl No {
 impl NotOffered {
     fn sentence(self, language: Language) -> &'static str {
         match (self, language) {
-            (Self::Updates, Language::En) => "not_offered: nothing can be changed through this door; ask questions with SELECT",
+            (Self::Updates, Language::En) => {
+                "not_offered: nothing can be changed through this door; ask questions with SELECT"
+            }
             (Self::Updates, Language::Ja) => "not_offered: ここからは何も変更できません。SELECT で質問してください",
-            (Self::Ingest, Language::En) => "not_offered: records are loaded by a custodian with sekisho ingest, not through this door",
+            (Self::Ingest, Language::En) => {
+                "not_offered: records are loaded by a custodian with sekisho ingest, not through this door"
+            }
             (Self::Ingest, Language::Ja) => "not_offered: データの取り込みはデータ管理者が sekisho ingest で行います",
             (Self::Transactions, Language::En) => "not_offered: there are no transactions; every question stands alone",
             (Self::Transactions, Language::Ja) => "not_offered: トランザクションはありません。質問はそれぞれ独立です",
@@ -91,7 +95,9 @@ impl NotOffered {
             (Self::Exchange, Language::En) => "not_offered: data is not exchanged; send SQL",
             (Self::Exchange, Language::Ja) => "not_offered: データ交換はできません。SQL を送ってください",
             (Self::FlightLists, Language::En) => "not_offered: there is no list of flights; see sekisho.tables",
-            (Self::FlightLists, Language::Ja) => "not_offered: フライトの一覧はありません。sekisho.tables を参照してください",
+            (Self::FlightLists, Language::Ja) => {
+                "not_offered: フライトの一覧はありません。sekisho.tables を参照してください"
+            }
             (Self::Unknown, Language::En) => "not_offered: this command is not known here",
             (Self::Unknown, Language::Ja) => "not_offered: この命令はありません",
         }
