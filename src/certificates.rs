@@ -179,7 +179,14 @@ fn write_new(path: &Path, text: &str) -> Result<(), CertificateFault> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+    use rustls::{
+        RootCertStore,
+        client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    };
 
     use super::*;
 
@@ -215,6 +222,28 @@ mod tests {
         let first = issue("demo", &[], NOW).unwrap();
         let second = renew("demo", &first.ca_key_pem, &[], NOW).unwrap();
         assert_ne!(first.server.pem, second.pem);
+        assert!(accepted(&first.ca_pem, &second.pem, "127.0.0.1"));
         assert!(renew("demo", "no key", &[], NOW).is_err());
+    }
+
+    #[test]
+    fn clients_accept_the_server_under_its_names_and_its_ca_only() {
+        let ours = issue("demo", &["gateway.example".into()], NOW).unwrap();
+        for host in ["localhost", "127.0.0.1", "::1", "gateway.example"] {
+            assert!(accepted(&ours.ca_pem, &ours.server.pem, host), "{host}");
+        }
+        assert!(!accepted(&ours.ca_pem, &ours.server.pem, "elsewhere.example"));
+        let theirs = issue("demo", &[], NOW).unwrap();
+        assert!(!accepted(&theirs.ca_pem, &ours.server.pem, "localhost"));
+    }
+
+    fn accepted(ca_pem: &str, server_pem: &str, host: &'static str) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let server = CertificateDer::from_pem_slice(server_pem.as_bytes()).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_micros(NOW.0.unsigned_abs()));
+        verifier.verify_server_cert(&server, &[], &ServerName::try_from(host).unwrap(), &[], now).is_ok()
     }
 }

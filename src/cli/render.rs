@@ -139,8 +139,17 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
         (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi)),
         (Some(value), None, Some(half)) => Ok(with_half_width(value, half)),
         (Some(value), None, None) if column.data_type().is_floating() => Ok(format!("{value}")),
-        _ => ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).try_to_string(),
+        _ => {
+            let text =
+                ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).try_to_string()?;
+            Ok(printable(&text))
+        }
     }
+}
+
+/// A text from the data must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn number(batch: &RecordBatch, column: usize, row: usize) -> Option<f64> {
@@ -254,6 +263,11 @@ mod tests {
         let (schema, _) = answer();
         assert_eq!(price_line(&schema).as_deref(), Some("epsilon spent 0.05, receipt 41"));
         assert_eq!(price_line(&Schema::empty()), None);
+    }
+
+    #[test]
+    fn a_text_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc 関所"), "a\u{fffd}[2Jb\u{fffd}c 関所");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod actions;
 mod caller;
 mod catalogue;
+mod connections;
 mod desk;
 mod door;
 mod facts;

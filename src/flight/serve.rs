@@ -4,13 +4,15 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
-use tonic::transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming};
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
-use super::{door::Door, words::OwnWords};
+use super::{connections::seated, door::Door, words::OwnWords};
 use crate::gateway::Gateway;
 
 /// The largest message taken in.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Connections at once; further ones wait.
+const CONNECTIONS_MAX: usize = 512;
 /// Calls in flight on one connection; more wait.
 const CALLS_PER_CONNECTION_MAX: u32 = 64;
 /// All headers of one call together.
@@ -68,7 +70,7 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .add_service(OwnWords(service))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .serve_with_incoming_shutdown(seated(listener, CONNECTIONS_MAX), stop)
         .await
         .map_err(FlightFault::Stopped)
 }

@@ -132,13 +132,12 @@ def settings_are_made_by_set_and_by_session_options(enclave, schema):
 
 def a_setting_in_a_header_holds_for_its_call(enclave, schema):
     with enclave.connect() as connection:
-        statement = adbc_driver_manager.AdbcStatement(connection.adbc_connection)
-        with statement:
+        set_permit(connection, enclave)
+        with adbc_driver_manager.AdbcStatement(connection.adbc_connection) as statement:
             statement.set_options(**{"adbc.flight.sql.rpc.call_header.x-sekisho-permit": "P-0000-none"})
             statement.set_sql_query(QUESTION.format(schema=schema))
             error = refusal(statement.execute_query)
         assert code_of(error) in {"permit_not_active", "no_permit"}, (error, error.details)
-        set_permit(connection, enclave)
         looks_like_an_answer(ask_unprepared(connection, QUESTION.format(schema=schema)))
 
 
