@@ -6,7 +6,10 @@
 pub mod accounts;
 pub mod audit;
 pub mod catalog;
+pub mod certificates;
+pub mod cli;
 pub mod engine;
+pub mod flight;
 pub mod identity;
 pub mod ingest;
 pub mod keys;

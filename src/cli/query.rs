@@ -1,0 +1,126 @@
+//! How is one question asked from the shell?
+
+use std::{
+    io::{self, Read, Write},
+    path::PathBuf,
+};
+
+use super::{
+    client::{Client, ClientFault, ConnectTo},
+    render::{self, Format},
+};
+
+/// Where a verb finds the gateway: a connection file, or its parts.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Connection {
+    /// The connection file that `demo` and `init --with-sample-accounts` write.
+    #[arg(long, value_name = "FILE", required_unless_present = "url")]
+    pub connect: Option<PathBuf>,
+    /// The gateway, such as grpc+tls://127.0.0.1:8815.
+    #[arg(long, conflicts_with = "connect", requires_all = ["ca", "user", "password_file"])]
+    pub url: Option<String>,
+    /// The CA certificate to trust.
+    #[arg(long, value_name = "FILE", conflicts_with = "connect")]
+    pub ca: Option<PathBuf>,
+    /// The account; with --connect, one of those in the file.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// A file whose first line is the password.
+    #[arg(long, value_name = "FILE", conflicts_with = "connect")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl Connection {
+    /// What to connect to; `role` picks the account where the file has several and none is named.
+    ///
+    /// # Errors
+    /// [`ClientFault`] for a file that cannot be used.
+    pub fn resolve(&self, role: &str) -> Result<ConnectTo, ClientFault> {
+        if let Some(file) = &self.connect {
+            return ConnectTo::from_file(file, self.user.as_deref(), role);
+        }
+        match (&self.url, &self.ca, &self.user, &self.password_file) {
+            (Some(url), Some(ca), Some(user), Some(password)) => ConnectTo::from_parts(url, ca, user, password),
+            // The argument parser asks for all four; this is for callers that are not it.
+            _ => Err(ClientFault::Address { url: self.url.clone().unwrap_or_default() }),
+        }
+    }
+}
+
+/// Ask one question.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Query {
+    /// Where to ask.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The permit under which to ask.
+    #[arg(long, value_name = "P-...")]
+    pub permit: Option<String>,
+    /// Show what would be released, at which price, without asking.
+    #[arg(long)]
+    pub explain: bool,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// The question, or - to read it from standard input.
+    pub sql: String,
+}
+
+/// Asks, writes the answer to `out` and everything else to `err`; the exit status.
+///
+/// # Errors
+/// What `err` reports; what `out` reports is a fault of its own and exit status 1.
+pub async fn run(query: &Query, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    let sql = match query.sql.as_str() {
+        "-" => io::read_to_string(io::stdin().take(SQL_BYTES_MAX))?,
+        given => given.to_owned(),
+    };
+    let sql = match query.explain {
+        true => format!("EXPLAIN {sql}"),
+        false => sql,
+    };
+    let (schema, batches) = match ask(query, &sql).await {
+        Ok(answer) => answer,
+        Err(fault) => {
+            writeln!(err, "{fault}")?;
+            return Ok(fault.exit_status());
+        }
+    };
+    if let Err(fault) = render::write(query.format, &schema, &batches, out).and_then(|()| out.flush()) {
+        // A reader that has seen enough, such as `head`, is no fault.
+        return match fault.kind() {
+            io::ErrorKind::BrokenPipe => Ok(0),
+            _ => writeln!(err, "the answer could not be written: {fault}").map(|()| 1),
+        };
+    }
+    if let Some(line) = render::price_line(&schema) {
+        writeln!(err, "{line}")?;
+    }
+    Ok(0)
+}
+
+/// More than any gateway accepts; keeps a wrong file on standard input from being read whole.
+const SQL_BYTES_MAX: u64 = 1 << 20;
+
+type Answer = (datafusion::arrow::datatypes::SchemaRef, Vec<datafusion::arrow::record_batch::RecordBatch>);
+
+async fn ask(query: &Query, sql: &str) -> Result<Answer, ClientFault> {
+    let to = query.connection.resolve("analyst")?;
+    let client = Client::connect(&to).await?;
+    if let Some(permit) = query.permit.as_deref().or(to.permit.as_deref()) {
+        match client.set("sekisho.permit", permit).await {
+            // The file's permit may be another account's; one that was named must hold.
+            Err(ClientFault::Refused { .. }) if query.permit.is_none() => {}
+            other => other?,
+        }
+    }
+    // The interface promises intervals here; a gateway without that setting still answers.
+    match client.set("sekisho.intervals", "on").await {
+        Err(ClientFault::Refused { code, .. }) if code == "unknown_setting" => {}
+        other => other?,
+    }
+    let answer = client.query(sql).await;
+    // The session would end by itself in time; whether it could be closed changes nothing for the asker.
+    let _closed = client.sign_out().await;
+    answer
+}

@@ -1,0 +1,279 @@
+//! How does an answer look in a terminal or a file?
+//!
+//! As a table each noisy value stands with its 95 % half-width, `1234 ± 12`, rounded to what the noise leaves; csv,
+//! json and arrow give every column as it came.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use datafusion::arrow::{
+    array::{Array, AsArray},
+    csv::WriterBuilder,
+    datatypes::{DataType, Field, Float64Type, Schema, SchemaRef},
+    error::ArrowError,
+    ipc::writer::StreamWriter,
+    json::ArrayWriter,
+    record_batch::RecordBatch,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+
+/// The field metadata that names the 95 % half-width of a noisy column.
+pub const HALF_WIDTH: &str = "sekisho.half_width_95";
+
+/// The forms of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A table, noisy values with their half-widths.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// An array of objects.
+    Json,
+    /// An Arrow IPC stream, with all metadata.
+    Arrow,
+}
+
+/// Writes an answer in the given form.
+///
+/// # Errors
+/// What `out` reports.
+pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Table => writeln!(out, "{}", table(schema, batches).map_err(io::Error::other)?),
+        Format::Csv => csv(schema, batches, out).map_err(io::Error::other),
+        Format::Json => json(batches, out),
+        Format::Arrow => arrow(schema, batches, out).map_err(io::Error::other),
+    }
+}
+
+/// The line under a table: what the answer cost and which receipt proves it. None for what was free and unrecorded.
+#[must_use]
+pub fn price_line(schema: &Schema) -> Option<String> {
+    let mark = |key: &str| schema.metadata().get(key).map(String::as_str);
+    let receipt = mark("sekisho.receipt")?;
+    let spent = mark("sekisho.epsilon_spent").unwrap_or("0");
+    let kept = match mark("sekisho.kept_answer") {
+        Some("true") => ", kept answer",
+        _ => "",
+    };
+    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}"))
+}
+
+fn csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
+    let mut writer = WriterBuilder::new().with_header(true).build(out);
+    if batches.is_empty() {
+        return writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema)));
+    }
+    batches.iter().try_for_each(|batch| writer.write(batch))
+}
+
+fn json(batches: &[RecordBatch], out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = ArrayWriter::new(&mut *out);
+    for batch in batches {
+        writer.write(batch).map_err(io::Error::other)?;
+    }
+    writer.finish().map_err(io::Error::other)?;
+    writeln!(out)
+}
+
+fn arrow(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
+    let mut writer = StreamWriter::try_new(out, schema)?;
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    writer.finish()
+}
+
+/// One column of the table on the screen.
+struct Shown {
+    name: String,
+    column: usize,
+    /// Public half-width, from the field's metadata.
+    half_width: Option<f64>,
+    /// The columns of the interval's ends, folded into this one.
+    interval: Option<(usize, usize)>,
+}
+
+fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Table, ArrowError> {
+    let shown = columns_shown(schema);
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(shown.iter().map(|s| s.name.clone()));
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            table.add_row(shown.iter().map(|s| cell(s, batch, row)).collect::<Result<Vec<_>, _>>()?);
+        }
+    }
+    for (place, one) in shown.iter().enumerate() {
+        let number = schema.fields().get(one.column).is_some_and(|f| f.data_type().is_numeric());
+        if let Some(column) = table.column_mut(place).filter(|_| number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    Ok(table)
+}
+
+fn columns_shown(schema: &Schema) -> Vec<Shown> {
+    let numeric = |f: &Field| f.data_type().is_numeric();
+    let place = |name: String| schema.fields().iter().position(|f| *f.name() == name && numeric(f));
+    let mut shown = Vec::new();
+    let mut folded = Vec::new();
+    for (column, field) in schema.fields().iter().enumerate() {
+        let interval = place(format!("{}_lo", field.name())).zip(place(format!("{}_hi", field.name())));
+        let interval = interval.filter(|_| numeric(field));
+        if let Some((lo, hi)) = interval {
+            folded.extend([lo, hi]);
+        }
+        let half_width = field.metadata().get(HALF_WIDTH).and_then(|text| text.parse().ok());
+        shown.push(Shown { name: field.name().clone(), column, half_width, interval });
+    }
+    shown.retain(|s| !folded.contains(&s.column));
+    shown
+}
+
+fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowError> {
+    let column = batch.column(shown.column);
+    if column.is_null(row) {
+        return Ok("NULL".into());
+    }
+    let ends = shown.interval.and_then(|(lo, hi)| Some((number(batch, lo, row)?, number(batch, hi, row)?)));
+    match (number(batch, shown.column, row), ends, shown.half_width) {
+        (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi)),
+        (Some(value), None, Some(half)) => Ok(with_half_width(value, half)),
+        (Some(value), None, None) if column.data_type().is_floating() => Ok(format!("{value}")),
+        _ => {
+            let text =
+                ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).try_to_string()?;
+            Ok(printable(&text))
+        }
+    }
+}
+
+/// A text from the data must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn number(batch: &RecordBatch, column: usize, row: usize) -> Option<f64> {
+    let column = batch.columns().get(column)?;
+    let as_float = datafusion::arrow::compute::cast(&column.slice(row, 1), &DataType::Float64).ok()?;
+    let value = as_float.as_primitive::<Float64Type>();
+    value.is_valid(0).then(|| value.value(0))
+}
+
+/// Value and half-width, both rounded to two digits of the half-width.
+fn with_half_width(value: f64, half: f64) -> String {
+    let places = decimals(half);
+    format!("{:.places$} ± {:.places$}", tidy(value, places), half)
+}
+
+/// As a half-width where the ends lie evenly around the value, else with both ends.
+fn with_interval(value: f64, lo: f64, hi: f64) -> String {
+    let (below, above) = (value - lo, hi - value);
+    let wider = below.max(above);
+    if (below - above).abs() <= 0.02 * wider {
+        return with_half_width(value, wider);
+    }
+    let places = decimals(wider);
+    format!("{:.places$} ({:.places$} to {:.places$})", tidy(value, places), tidy(lo, places), tidy(hi, places))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=12 before")]
+fn decimals(half: f64) -> usize {
+    match half > 0.0 && half.is_finite() {
+        true => (1.0 - half.log10().floor()).clamp(0.0, 12.0) as usize,
+        false => 0,
+    }
+}
+
+/// No `-0`: what rounds to nothing is nothing.
+fn tidy(value: f64, places: usize) -> f64 {
+    match value.abs() < 0.5 / 10_f64.powi(i32::try_from(places).unwrap_or(0)) {
+        true => 0.0,
+        false => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, sync::Arc};
+
+    use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+
+    use super::*;
+
+    fn answer() -> (SchemaRef, Vec<RecordBatch>) {
+        let half = HashMap::from([(HALF_WIDTH.to_owned(), "12.4".to_owned())]);
+        let receipt = HashMap::from([
+            ("sekisho.receipt".to_owned(), "41".to_owned()),
+            ("sekisho.epsilon_spent".to_owned(), "0.05".to_owned()),
+        ]);
+        let fields = vec![
+            Field::new("sex", DataType::Utf8, true),
+            Field::new("n", DataType::Int64, true).with_metadata(half),
+            Field::new("mean", DataType::Float64, true),
+            Field::new("mean_lo", DataType::Float64, true),
+            Field::new("mean_hi", DataType::Float64, true),
+        ];
+        let schema = Arc::new(Schema::new_with_metadata(fields, receipt));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec![Some("F"), None])),
+            Arc::new(Int64Array::from(vec![Some(1234), None])),
+            Arc::new(Float64Array::from(vec![1.234_56, 2.0])),
+            Arc::new(Float64Array::from(vec![1.104_56, 1.5])),
+            Arc::new(Float64Array::from(vec![1.364_56, 4.0])),
+        ];
+        (Arc::clone(&schema), vec![RecordBatch::try_new(schema, columns).unwrap()])
+    }
+
+    fn written(format: Format) -> String {
+        let (schema, batches) = answer();
+        let mut out = Vec::new();
+        write(format, &schema, &batches, &mut out).unwrap();
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn a_table_shows_half_widths_and_folds_the_intervals() {
+        let text = written(Format::Table);
+        assert!(text.contains("1234 ± 12"), "{text}");
+        assert!(text.contains("1.23 ± 0.13"), "{text}");
+        assert!(text.contains("2.0 (1.5 to 4.0)"), "{text}");
+        assert!(text.contains("NULL") && !text.contains("mean_lo"), "{text}");
+    }
+
+    #[test]
+    fn csv_and_json_keep_every_column() {
+        assert!(written(Format::Csv).starts_with("sex,n,mean,mean_lo,mean_hi\nF,1234,1.23456,"));
+        let json: serde_json::Value = serde_json::from_str(&written(Format::Json)).unwrap();
+        assert_eq!(json[0]["n"], 1234);
+    }
+
+    #[test]
+    fn an_empty_answer_still_has_its_header() {
+        let (schema, _) = answer();
+        let mut out = Vec::new();
+        write(Format::Csv, &schema, &[], &mut out).unwrap();
+        assert_eq!(out, b"sex,n,mean,mean_lo,mean_hi\n");
+        out.clear();
+        write(Format::Json, &schema, &[], &mut out).unwrap();
+        assert_eq!(out, b"[]\n");
+    }
+
+    #[test]
+    fn the_price_stands_under_the_table() {
+        let (schema, _) = answer();
+        assert_eq!(price_line(&schema).as_deref(), Some("epsilon spent 0.05, receipt 41"));
+        assert_eq!(price_line(&Schema::empty()), None);
+    }
+
+    #[test]
+    fn a_text_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc 関所"), "a\u{fffd}[2Jb\u{fffd}c 関所");
+    }
+
+    #[test]
+    fn digits_follow_the_noise() {
+        assert_eq!(with_half_width(-0.04, 1.3), "0.0 ± 1.3");
+        assert_eq!(with_half_width(123_456.7, 980.0), "123457 ± 980");
+        assert_eq!(with_half_width(5.0, 0.0), "5 ± 0");
+    }
+}
