@@ -3,4 +3,7 @@
 //! Sekisho (関所) is a secure research enclave with one door: SQL in, differentially private answers out. Read
 //! `gateway/answer.rs` first: it holds one query, top to bottom; the floors below it are in ARCHITECTURE.md.
 
+pub mod catalog;
+pub mod engine;
+pub mod ingest;
 pub mod terms;

@@ -344,9 +344,8 @@ fn check_tables(tables: &[TableEntry]) -> Result<(), LayoutFault> {
     names.sort_unstable();
     names.dedup();
     require(names.len() == tables.len(), "names a table twice")?;
-    let inside = |file: &str| {
-        !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
-    };
+    let inside =
+        |file: &str| !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
     let files = || tables.iter().flat_map(|t| &t.files);
     require(files().all(|f| inside(&f.file)), "names a file outside of its folder")?;
     let mut paths: Vec<_> = files().map(|f| &f.file).collect();
@@ -478,7 +477,12 @@ mod tests {
         };
         let columns = vec!["person_id".to_owned()];
         let files = vec![entry(Some(0), "person/r0000.parquet"), entry(Some(1), "person/r0001.parquet")];
-        manifest.tables.push(TableEntry { name: "person".into(), kind: FileKind::Unit, columns: columns.clone(), files });
+        manifest.tables.push(TableEntry {
+            name: "person".into(),
+            kind: FileKind::Unit,
+            columns: columns.clone(),
+            files,
+        });
         let files = vec![entry(None, "care_site.parquet")];
         manifest.tables.push(TableEntry { name: "care_site".into(), kind: FileKind::Reference, columns, files });
         let mac = manifest.write(dir, &KEY).unwrap();

@@ -67,10 +67,7 @@ pub(super) struct Arrangement<'a> {
 }
 
 /// Writes every range of every unit table; ranges come back in order.
-pub(super) fn arrange(
-    arrangement: &Arrangement<'_>,
-    progress: &dyn Fn(u32),
-) -> Result<Vec<Arranged>, IngestFault> {
+pub(super) fn arrange(arrangement: &Arrangement<'_>, progress: &dyn Fn(u32)) -> Result<Vec<Arranged>, IngestFault> {
     for plan in &arrangement.plan.units {
         let folder = arrangement.folder.join(&plan.table.name);
         fs::create_dir(&folder).map_err(disk(&folder))?;
@@ -272,7 +269,8 @@ impl<'a> Bucket<'a> {
     /// Puts the rows into their total order.
     fn order(&mut self) -> Result<(), IngestFault> {
         let date = self.plan.event_date_at.map(|at| self.rows.column(at + 1));
-        let days = date.filter(|date| *date.data_type() == DataType::Date32).map(|date| date.as_primitive::<Date32Type>());
+        let days =
+            date.filter(|date| *date.data_type() == DataType::Date32).map(|date| date.as_primitive::<Date32Type>());
         // Owner key and day in one number decide most comparisons.
         let first = |row: usize, owner: i64| -> u64 {
             let day = days.map_or(0, |days| match days.is_valid(row) {

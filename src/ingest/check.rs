@@ -214,7 +214,9 @@ impl TableCheck {
         let columns = [vec![origins], columns].concat();
         let rows = RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns).map_err(stopped)?;
         let rows = match rejects.len() > broken.len() {
-            true => filter_record_batch(&rows, &verdicts.iter().map(|v| Some(v.is_none())).collect()).map_err(stopped)?,
+            true => {
+                filter_record_batch(&rows, &verdicts.iter().map(|v| Some(v.is_none())).collect()).map_err(stopped)?
+            }
             false => rows,
         };
         // The rejected rows took every forbidden NULL with them.
@@ -349,9 +351,7 @@ impl ColumnCheck {
             ColumnType::Int64 => {
                 array.as_primitive::<Int64Type>().iter().flatten().filter(|v| outside(*v as f64)).count()
             }
-            ColumnType::Float64 => {
-                array.as_primitive::<Float64Type>().iter().flatten().filter(|v| outside(*v)).count()
-            }
+            ColumnType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().filter(|v| outside(*v)).count(),
             _ => 0,
         };
         if count > 0 {

@@ -268,7 +268,6 @@ fn refuse_too_many_rejects(load: &Load<'_>, report: &QualityReport) -> Result<()
 fn manifest(load: &Load<'_>, tables: Vec<TableEntry>) -> Manifest {
     let (dataset, population) = (load.dataset.clone(), load.population.clone());
     let (model, source) = (load.model.name.clone(), load.source.clone());
-    let manifest =
-        Manifest::new(dataset, population, load.version, model, source, load.date, load.population_max);
+    let manifest = Manifest::new(dataset, population, load.version, model, source, load.date, load.population_max);
     Manifest { tables, ..manifest }
 }

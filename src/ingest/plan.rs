@@ -79,7 +79,11 @@ impl Cut {
 
 impl<'a> Plan<'a> {
     /// Plans the load of what was delivered; says in `report` what is missing, unknown or skipped.
-    pub(super) fn new(model: &'a Model, mut delivery: Delivery, report: &mut QualityReport) -> Result<Self, IngestFault> {
+    pub(super) fn new(
+        model: &'a Model,
+        mut delivery: Delivery,
+        report: &mut QualityReport,
+    ) -> Result<Self, IngestFault> {
         if !delivery.tables.contains_key(PERSON) {
             return Err(IngestFault::MissingTable { table: PERSON.to_owned() });
         }
@@ -132,10 +136,10 @@ impl<'a> TablePlan<'a> {
             keys.filter(|key| key.table == name).map(|key| key.references.as_str()).next()
         };
         let own = |key: &&crate::catalog::ForeignKey| table.owner.as_ref() != Some(&key.column);
-        let local = |name: &str| {
-            model.table(name).is_some_and(|t| matches!(t.kind, TableKind::Unit | TableKind::Reference))
-        };
-        let links = table.foreign_keys.iter().filter(own).filter(|key| delivered.contains(&key.table) && local(&key.table));
+        let local =
+            |name: &str| model.table(name).is_some_and(|t| matches!(t.kind, TableKind::Unit | TableKind::Reference));
+        let links =
+            table.foreign_keys.iter().filter(own).filter(|key| delivered.contains(&key.table) && local(&key.table));
         let links = links.filter_map(|key| {
             let (column, table) = (key.column.as_str(), key.table.as_str());
             position(column).map(|at| Link { column, at, table, missing: key.missing })

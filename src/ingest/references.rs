@@ -101,7 +101,14 @@ fn read(
             rejects.add(&plan.table.name, &plan.files, &linked.rejects)?;
             found.add(linked.found);
             let first: Vec<bool> = match plan.key_at {
-                Some(at) => linked.rows.column(at + 1).as_primitive::<Int64Type>().values().iter().map(|key| seen.insert(*key)).collect(),
+                Some(at) => linked
+                    .rows
+                    .column(at + 1)
+                    .as_primitive::<Int64Type>()
+                    .values()
+                    .iter()
+                    .map(|key| seen.insert(*key))
+                    .collect(),
                 None => vec![true; linked.rows.num_rows()],
             };
             batches.push(reject(plan, &linked.rows, &first, Reason::KeyDuplicate, rejects, found)?);

@@ -198,7 +198,9 @@ impl SourceFile {
             let header = reader.byte_headers().map_err(|_| self.broken())?;
             let names: Result<Vec<String>, _> = header
                 .iter()
-                .map(|name| std::str::from_utf8(name).map(|n| n.trim_matches(['\u{feff}', ' ', '"']).to_ascii_lowercase()))
+                .map(|name| {
+                    std::str::from_utf8(name).map(|n| n.trim_matches(['\u{feff}', ' ', '"']).to_ascii_lowercase())
+                })
                 .collect();
             Ok((reader, names.map_err(|_| self.broken())?))
         };
@@ -235,7 +237,8 @@ impl TextReader {
             }
             let line = record.position().map_or(0, csv::Position::line);
             let text = |(at, _): &(usize, String)| record.get(*at).map(std::str::from_utf8);
-            let whole = record.len() == self.fields && self.wanted.iter().all(|column| matches!(text(column), Some(Ok(_))));
+            let whole =
+                record.len() == self.fields && self.wanted.iter().all(|column| matches!(text(column), Some(Ok(_))));
             if !whole {
                 broken.push(line);
                 continue;
@@ -264,7 +267,8 @@ impl ParquetReader {
         let Some(batch) = self.reader.next().transpose().map_err(|_| broken_file())? else { return Ok(None) };
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
-        let lower = |f: &Arc<Field>| f.as_ref().clone().with_name(f.name().trim().to_ascii_lowercase()).with_nullable(true);
+        let lower =
+            |f: &Arc<Field>| f.as_ref().clone().with_name(f.name().trim().to_ascii_lowercase()).with_nullable(true);
         let fields = batch.schema().fields().iter().map(lower).collect();
         let columns = batch_of(fields, batch.columns().to_vec(), batch.num_rows()).ok_or_else(broken_file)?;
         Ok(Some(SourceBatch { columns, rows: (first..self.next_row).collect(), broken: Vec::new() }))

@@ -47,7 +47,8 @@ impl Stage {
     pub(super) fn open(data_dir: &Path, version: DataVersion) -> Result<Self, IngestFault> {
         private_folder(data_dir)?;
         let lock_path = data_dir.join(LOCK_FILE);
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(disk(&lock_path))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(disk(&lock_path))?;
         lock.try_lock().map_err(|fault| match fault {
             TryLockError::WouldBlock => IngestFault::Busy,
             TryLockError::Error(source) => disk(&lock_path)(source),
