@@ -55,7 +55,7 @@ use crate::{
     terms::{DataVersion, DatasetName, PopulationName, SourceName},
 };
 
-/// The share of a table's rows that may be rejected before the load fails, unless the custodian says otherwise.
+/// The share of a load's rows that may be rejected before it fails, unless the custodian says otherwise.
 pub const REJECT_SHARE_MAX: f64 = 0.01;
 
 /// One load of a data set.
@@ -84,7 +84,7 @@ pub struct Load<'a> {
     pub pseudonym_key: &'a [u8; 32],
     /// The key of the hashes of files.
     pub file_key: &'a [u8; 32],
-    /// The share of a table's rows that may be rejected: [`REJECT_SHARE_MAX`].
+    /// The share of all rows that may be rejected: [`REJECT_SHARE_MAX`].
     pub reject_share_max: f64,
 }
 
@@ -208,10 +208,10 @@ fn scatter_all(
         if let Some(found) = report.tables.get_mut(name) {
             found.add(std::mem::take(&mut done.found));
         }
-        report.first_rejects = rejects.first();
-        refuse_too_many_rejects(load, report)?;
         scattered.push(Some(done));
     }
+    report.first_rejects = rejects.first();
+    refuse_too_many_rejects(load, report)?;
     Ok(scattered)
 }
 
@@ -259,9 +259,9 @@ fn entry(plan: &TablePlan<'_>, kind: FileKind) -> TableEntry {
 }
 
 fn refuse_too_many_rejects(load: &Load<'_>, report: &QualityReport) -> Result<(), IngestFault> {
-    match report.tables.iter().find(|(_, found)| found.rejects_more_than(load.reject_share_max)) {
+    match report.rejects_more_than(load.reject_share_max) {
         None => Ok(()),
-        Some((table, _)) => Err(IngestFault::TooManyRejects { table: table.clone(), report: Box::new(report.clone()) }),
+        Some(table) => Err(IngestFault::TooManyRejects { table, report: Box::new(report.clone()) }),
     }
 }
 

@@ -143,13 +143,6 @@ impl TableQuality {
         self.rejected.values().sum()
     }
 
-    /// Whether more than `share_max` of the rows were rejected.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share need not be exact beyond 2^53 rows")]
-    pub fn rejects_more_than(&self, share_max: f64) -> bool {
-        self.rejected_in_all() as f64 > share_max * self.rows_read as f64
-    }
-
     pub(super) fn reject(&mut self, reason: Reason) {
         *self.rejected.entry(reason).or_default() += 1;
     }
@@ -194,6 +187,18 @@ pub struct QualityReport {
     pub files_unknown: Vec<String>,
     /// The first rejected rows; the reject file has them all.
     pub first_rejects: Vec<Reject>,
+}
+
+impl QualityReport {
+    /// The table with most rejected rows, where more than `share_max` of all rows were rejected.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share need not be exact beyond 2^53 rows")]
+    pub fn rejects_more_than(&self, share_max: f64) -> Option<String> {
+        let read: u64 = self.tables.values().map(|table| table.rows_read).sum();
+        let rejected: u64 = self.tables.values().map(TableQuality::rejected_in_all).sum();
+        let worst = self.tables.iter().max_by_key(|(_, table)| table.rejected_in_all());
+        worst.map(|(name, _)| name.clone()).filter(|_| rejected as f64 > share_max * read as f64)
+    }
 }
 
 impl fmt::Display for QualityReport {
@@ -251,9 +256,10 @@ mod tests {
         table.add(part.clone());
         table.add(part);
         assert_eq!(table.rejected_in_all(), 4);
-        assert!(table.rejects_more_than(0.19) && !table.rejects_more_than(0.2));
         let mut report = QualityReport::default();
         report.tables.insert("measurement".into(), table);
+        assert_eq!(report.rejects_more_than(0.19).as_deref(), Some("measurement"));
+        assert_eq!(report.rejects_more_than(0.2), None);
         let text = report.to_string();
         assert!(text.contains("measurement: 2 rows rejected: key_null"), "{text}");
         assert!(text.contains("measurement.value_as_number: 6 values became NULL: not_finite"), "{text}");

@@ -47,7 +47,7 @@ pub struct VocabularyLoad<'a> {
     pub date: NaiveDate,
     /// The key of the hashes of files.
     pub file_key: &'a [u8; 32],
-    /// The share of a table's rows that may be rejected: [`super::REJECT_SHARE_MAX`].
+    /// The share of all rows that may be rejected: [`super::REJECT_SHARE_MAX`].
     pub reject_share_max: f64,
 }
 
@@ -107,6 +107,11 @@ pub fn ingest_vocabulary(
         tables.push(TableEntry { name: table.name.clone(), kind: FileKind::Public, columns, files: vec![file] });
     }
 
+    report.first_rejects = rejects.first();
+    if let Some(table) = report.rejects_more_than(load.reject_share_max) {
+        return Err(IngestFault::TooManyRejects { table, report: Box::new(report) });
+    }
+
     let (name, release, model) = (load.name.clone(), load.release.clone(), load.model.name.clone());
     let manifest = VocabularyManifest::new(name, release, load.version, model, load.date);
     let manifest_mac = VocabularyManifest { tables, ..manifest }.write(stage.folder(), load.file_key)?;
@@ -144,10 +149,6 @@ fn write_table(
             }
             out.write(&rows)?;
         }
-    }
-    if found.rejects_more_than(load.reject_share_max) {
-        report.first_rejects = rejects.first();
-        return Err(IngestFault::TooManyRejects { table: table.name.clone(), report: Box::new(report.clone()) });
     }
     out.finish()
 }
