@@ -1,1 +1,3 @@
 //! Does the whole hold together, seen from outside?
+
+mod oracle;
