@@ -73,7 +73,11 @@ impl Gen {
         let keys: Vec<String> = match self.rng.random_range(0..10) {
             0 | 1 => vec![],
             2..=7 => vec![self.group_key(&cols)],
-            _ => vec![self.group_key(&cols), self.group_key(&cols)],
+            _ => {
+                let mut both = vec![self.group_key(&cols), self.group_key(&cols)];
+                both.dedup();
+                both
+            }
         };
         self.label(match keys.len() {
             0 => "release: no key",

@@ -171,6 +171,7 @@ impl Tally {
     }
 
     pub fn assert_clean(&self) {
+        if std::env::var("SHOW").is_ok() { for v in &self.violations { say(&format!("VIOLATION {}", v.lines().take(3).collect::<Vec<_>>().join(" "))); } }
         let first = self.violations.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
         assert!(self.violations.is_empty(), "{} violations, the first:\n{first}", self.violations.len());
     }
