@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveTime};
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
-        Column, DataFusionError, ParamValues, Result as Planned, ScalarValue, SchemaError, TableReference,
+        Column, DataFusionError, Result as Planned, ScalarValue, SchemaError, TableReference,
         config::ConfigOptions,
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
@@ -54,9 +55,25 @@ pub struct Question {
     plan: LogicalPlan,
     touched: Touched,
     public: bool,
+    parameters: Vec<DataType>,
+}
+
+/// What stands for `$1`, `$2` and so on.
+#[derive(Debug, Clone)]
+pub enum Parameters {
+    /// These values, in this order; also none.
+    Bound(Vec<ScalarValue>),
+    /// Nothing yet: each is NULL of the type that its place suggests, so that the shape of the answer can be told.
+    Open,
 }
 
 impl Question {
+    /// The types of its parameters, in their order.
+    #[must_use]
+    pub fn parameters(&self) -> &[DataType] {
+        &self.parameters
+    }
+
     /// The plan over [`CataloguedTable`] sources.
     #[must_use]
     pub fn plan(&self) -> &LogicalPlan {
@@ -93,8 +110,7 @@ impl Question {
     }
 }
 
-/// Plans `statement` over the tables of `directory`. `today` is the value of `now()` and `current_date`; `parameters`
-/// fill `$1`, `$2` and so on.
+/// Plans `statement` over the tables of `directory`. `today` is the value of `now()` and `current_date`.
 ///
 /// # Errors
 /// A [`Refusal`] that names the table, column, function or limit; never the engine's own wording.
@@ -102,17 +118,24 @@ pub fn admit(
     statement: Statement,
     directory: &Directory,
     today: NaiveDate,
-    parameters: Option<ParamValues>,
+    parameters: Parameters,
     limits: &Limits,
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
-    let plan = match parameters {
-        Some(values) => plan.with_param_values(values).map_err(unplanned)?,
-        None => plan,
+    let types = parameter_types(&plan)?;
+    let values = match parameters {
+        Parameters::Bound(values) if values.len() == types.len() => values,
+        Parameters::Bound(_) => {
+            return Err(Refusal::NotAQuestion { hint: format!("bind exactly {} parameters", types.len()) });
+        }
+        Parameters::Open => {
+            types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?
+        }
     };
+    let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     within_limits(&plan, limits)?;
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
@@ -121,7 +144,17 @@ pub fn admit(
     let touched = lineage::touched(&plan).map_err(unplanned)?;
     let mut public = true;
     for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
-    Ok(Question { plan, touched, public })
+    Ok(Question { plan, touched, public, parameters: types })
+}
+
+/// The types of `$1`, `$2` and so on, as their places suggest; text where nothing does.
+fn parameter_types(plan: &LogicalPlan) -> Result<Vec<DataType>, Refusal> {
+    let named = plan.get_parameter_types().map_err(unplanned)?;
+    let of = |number: usize| named.get(&format!("${number}")).map(|t| t.clone().unwrap_or(DataType::Utf8));
+    (1..=named.len())
+        .map(of)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Refusal::NotAQuestion { hint: "write parameters as ? or $1, $2 and so on".into() })
 }
 
 fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
@@ -278,7 +311,7 @@ impl ContextProvider for World<'_> {
         vocabulary().window.get(name).cloned()
     }
 
-    fn get_variable_type(&self, _names: &[String]) -> Option<datafusion::arrow::datatypes::DataType> {
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
         None
     }
 
