@@ -39,7 +39,6 @@ impl Principal {
 
     /// A principal out of thin air, for the tests of the floors above.
     #[cfg(test)]
-    #[must_use]
     #[allow(clippy::expect_used, reason = "test only")]
     pub fn for_tests(account: &str, roles: impl IntoIterator<Item = Role>) -> Self {
         let account = AccountName::new(account).expect("an account name");
