@@ -102,6 +102,16 @@ pub fn head(connection: &Connection) -> Result<Head, AuditFault> {
     Ok(Head { size, root: tree::root(size, |l, p| node(connection, l, p))? })
 }
 
+/// How many leaves the tree has: as many as there are entries, or the books are damaged.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail.
+pub fn leaves(connection: &Connection) -> Result<u64, AuditFault> {
+    let mut statement =
+        connection.prepare_cached("SELECT coalesce(max(position) + 1, 0) FROM nodes WHERE level = 0")?;
+    Ok(from_column(statement.query_row([], |row| row.get(0))?)?)
+}
+
 /// The entries of `range` that exist, in order.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ pub use canonical::{canonical, is_canonical};
 pub use checkpoint::{Checkpoint, LEDGER_LINE};
 pub use commitment::{Salt, leaf_of};
 pub use export::{ENTRIES, ExportLine, KEY, read_lines};
-pub use log::{Draft, Entry, Head, SCHEMA, append, checkpoint, entries, entry, head, receipt};
+pub use log::{Draft, Entry, Head, SCHEMA, append, checkpoint, entries, entry, head, leaves, receipt};
 pub use note::{Signer, Verifier, VerifierFault};
 pub use receipt::{Receipt, ReceiptFault};
 pub use text::{from_hex, to_hex};
