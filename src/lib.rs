@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod cli;
 pub mod engine;
 pub mod flight;
+pub mod gateway;
 pub mod identity;
 pub mod ingest;
 pub mod keys;

@@ -80,7 +80,8 @@ impl Settings {
         };
         match name {
             "permit" => {
-                self.permit = value.map(PermitId::new).transpose().map_err(|_| wrong("a permit such as 'P-2026-0001'"))?;
+                self.permit =
+                    value.map(PermitId::new).transpose().map_err(|_| wrong("a permit such as 'P-2026-0001'"))?;
             }
             "epsilon" => self.epsilon = positive("a number above zero")?,
             "accuracy" => self.accuracy = positive("a half-width above zero")?,
@@ -96,7 +97,8 @@ impl Settings {
             "deadline" => {
                 let seconds = positive("one of 0.25, 1, 4, 16, 64, 256, 1024 seconds")?;
                 let on_ladder = seconds.is_none_or(|s| DEADLINES.iter().any(|d| (d - s).abs() < f64::EPSILON));
-                self.deadline = on_ladder.then_some(seconds).ok_or_else(|| wrong("one of 0.25, 1, 4, 16, 64, 256, 1024"))?;
+                self.deadline =
+                    on_ladder.then_some(seconds).ok_or_else(|| wrong("one of 0.25, 1, 4, 16, 64, 256, 1024"))?;
             }
             "rules" => match value {
                 None | Some("none") => self.rules = value.map(str::to_owned),

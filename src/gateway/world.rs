@@ -256,8 +256,8 @@ fn version_in_force(
     let Some(activation) = books.activation(&config.name)? else { return Ok(None) };
     let what = format!("{} {}", config.name, activation.version);
     let directory = data.join(config.name.as_str()).join(format!("v{}", activation.version.0));
-    let mac = crate::audit::from_hex(&activation.manifest_mac).ok_or_else(|| WorldFault::Unmarked(what.clone()))?;
-    let mac: [u8; 32] = mac.try_into().map_err(|_| WorldFault::Unmarked(what.clone()))?;
+    let mac =
+        crate::audit::from_hex::<32>(&activation.manifest_mac).ok_or_else(|| WorldFault::Unmarked(what.clone()))?;
     let layout = |fault| WorldFault::Layout { what: what.clone(), fault };
     let manifest = Manifest::read(&directory).map_err(layout)?;
     let layout = |fault| WorldFault::Layout { what: what.clone(), fault };
@@ -269,7 +269,10 @@ fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable 
     CataloguedTable {
         schema: schema.to_owned(),
         name: name.to_owned(),
-        standing: Standing::Public { unique: BTreeSet::new(), rows: u64::try_from(rows.num_rows()).unwrap_or(u64::MAX) },
+        standing: Standing::Public {
+            unique: BTreeSet::new(),
+            rows: u64::try_from(rows.num_rows()).unwrap_or(u64::MAX),
+        },
         columns: rows.schema(),
     }
 }

@@ -109,10 +109,11 @@ fn above(projection: &Projection) -> Result<Threaded, Refusal> {
             _ => None,
         };
         if let Some((_, width)) = &origin
-            && !carried.contains(width) {
-                carried.push(width.clone());
-                items.push(Expr::Column(width.clone()));
-            }
+            && !carried.contains(width)
+        {
+            carried.push(width.clone());
+            items.push(Expr::Column(width.clone()));
+        }
         columns.push(origin);
     }
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(below.plan)))?);

@@ -131,9 +131,7 @@ pub fn admit(
         Parameters::Bound(_) => {
             return Err(Refusal::NotAQuestion { hint: format!("bind exactly {} parameters", types.len()) });
         }
-        Parameters::Open => {
-            types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?
-        }
+        Parameters::Open => types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?,
     };
     let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     within_limits(&plan, limits)?;
@@ -160,9 +158,10 @@ fn parameter_types(plan: &LogicalPlan) -> Result<Vec<DataType>, Refusal> {
 fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
-            && let Some(table) = catalogued(scan) {
-                visit(table);
-            }
+            && let Some(table) = catalogued(scan)
+        {
+            visit(table);
+        }
         Ok(TreeNodeRecursion::Continue)
     });
 }

@@ -29,9 +29,10 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
     let mut uses: BTreeMap<Stored, BTreeSet<Position>> = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
-            && let Some(table) = catalogued(scan) {
-                seen.tables.insert((table.schema.clone(), table.name.clone()));
-            }
+            && let Some(table) = catalogued(scan)
+        {
+            seen.tables.insert((table.schema.clone(), table.name.clone()));
+        }
         for (expr, position) in positions(node) {
             let stored = origins(&expr, node)?;
             match position {
