@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{Gateway, Release, Session, Shape, blocking, explain, failed, kept, session::Settings, world::World};
 use crate::{
     audit::Receipt,
-    engine::{Finished, RangedTables, finish, public_answer},
+    engine::{EngineFault, Finished, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
@@ -186,8 +186,10 @@ impl Gateway {
     ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
         let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), tables).await?;
         let plan = plan.clone();
-        let noisy = tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await??;
-        Ok(noisy)
+        // The text of a panic may hold values: only that there was one goes on.
+        let noisy =
+            tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await.map_err(|_| EngineFault::Lost)?;
+        Ok(noisy?)
     }
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
@@ -380,7 +382,7 @@ fn denied(denied: Denied) -> Refusal {
     }
 }
 
-fn unplannable(fault: &crate::engine::EngineFault) -> Refusal {
+fn unplannable(fault: &EngineFault) -> Refusal {
     tracing::warn!(%fault, "a typed question could not be made physical");
     Refusal::FunctionNotAllowed {
         name: "this combination of types".into(),
