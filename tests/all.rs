@@ -1,1 +1,4 @@
 //! Does the whole hold together, seen from outside?
+
+#[cfg(test)]
+mod tidy;

@@ -1,4 +1,4 @@
-//! One question, top to bottom.
+//! What happens to one question, top to bottom?
 //!
 //! Each `let` is a proof type: a value only its own module can build, taken by value where it may be used once. Nothing
 //! is executed without a reservation and nothing released without a receipt, because it does not compile: the exact
