@@ -1,8 +1,9 @@
 //! What happens to one question, top to bottom?
 //!
 //! Each `let` is a proof type: a value only its own module can build, taken by value where it may be used once. Nothing
-//! is executed without a reservation and nothing released without a receipt, because it does not compile: the exact
-//! stage is private to this file, and `Paid` and `Receipt` have no other constructors.
+//! is executed without a reservation and nothing released without a receipt: [`Gateway::exact_then_noise`] asks for the
+//! one and [`leave`] for the other, [`Reservation`] comes from [`crate::record::Books::reserve`] alone, and
+//! `tests/tidy.rs` lets no other file call the exact stage.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -26,7 +26,20 @@ pub struct Analysis {
     population_max: u64,
 }
 
-/// A priced question: the only thing that can be reserved for and executed.
+/// A priced question: the only thing that can be reserved for and executed. Nobody else can make one:
+/// ```compile_fail,E0451
+/// use sekisho::privacy::{Analysis, Plan, Priced};
+/// fn forge(analysis: Analysis, priced: Priced) -> Plan {
+///     Plan { analysis, priced }
+/// }
+/// ```
+/// and an [`Analysis`] that is not priced is none:
+/// ```compile_fail,E0308
+/// use sekisho::privacy::{Analysis, Exact, add_noise};
+/// fn cheap(analysis: &Analysis, exact: Vec<Exact>) {
+///     let _ = add_noise(analysis, exact);
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -34,7 +47,13 @@ pub struct Plan {
     priced: Priced,
 }
 
-/// What may be shown: one batch per release, noised.
+/// What may be shown: one batch per release, noised. What was not noised does not become it:
+/// ```compile_fail,E0451
+/// use datafusion::arrow::array::RecordBatch;
+/// fn forge(releases: Vec<RecordBatch>) -> sekisho::privacy::Noisy {
+///     sekisho::privacy::Noisy { releases }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Noisy {

@@ -170,7 +170,21 @@ impl Books {
     }
 
     /// Settles the charge, records the release and keeps the answer, in one durable transaction. Only when this has
-    /// returned may the answer leave.
+    /// returned may the answer leave. There is no releasing without a reservation; what it was for is not enough:
+    /// ```compile_fail,E0308
+    /// use sekisho::{audit::Receipt, record::{Books, BooksFault, Released}, terms::Charge};
+    /// fn unpaid(books: &Books, charge: Charge, released: Released) -> Result<Receipt, BooksFault> {
+    ///     books.release(charge, released)
+    /// }
+    /// ```
+    /// and none with one that is spent:
+    /// ```compile_fail,E0382
+    /// use sekisho::record::{Books, Released, Reservation};
+    /// fn twice(books: &Books, reservation: Reservation, one: Released, two: Released) {
+    ///     let _first = books.release(reservation, one);
+    ///     let _second = books.release(reservation, two);
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`BooksFault`]: the charge stands, nothing was released.
