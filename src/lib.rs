@@ -3,7 +3,6 @@
 //! Sekisho (関所) is a secure research enclave with one door: SQL in, differentially private answers out. Read
 //! `gateway/answer.rs` first: it holds one query, top to bottom; the floors below it are in ARCHITECTURE.md.
 
-<<<<<<< HEAD
 pub mod accounts;
 pub mod audit;
 pub mod catalog;
@@ -22,7 +21,5 @@ pub mod privacy;
 pub mod record;
 pub mod sql;
 pub mod store;
-=======
 pub mod synth;
->>>>>>> synth
 pub mod terms;
