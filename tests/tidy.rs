@@ -71,7 +71,7 @@ const HOMES: &[(&str, Home)] = &[
     // Seeded generators make synthetic rows; noise and secrets never come from them.
     ("rand", In(&["synth/"])),
     ("rand_chacha", In(&["synth/", "engine/sample.rs"])),
-    ("clap", In(&["cli/", "main.rs"])),
+    ("clap", In(&["cli/", "demo/", "main.rs"])),
     ("indicatif", In(&["cli/", "demo/"])),
     ("comfy_table", In(&["cli/", "demo/"])),
     ("csv", In(&["cli/", "ingest/", "synth/"])),
