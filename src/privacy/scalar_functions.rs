@@ -69,7 +69,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     Ok(Total { expr: Expr::ScalarFunction(expr), facts: Facts { owner: false, key: false, ..known } })
 }
 
-/// The names that [`total`] accepts, for the documentation and the tests.
+/// The names that `total` accepts, for the documentation and the tests.
 pub const ALLOWED: [&str; 33] = [
     "abs",
     "btrim",
