@@ -21,4 +21,5 @@ pub mod privacy;
 pub mod record;
 pub mod sql;
 pub mod store;
+pub mod synth;
 pub mod terms;
