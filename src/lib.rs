@@ -24,8 +24,5 @@ pub mod record;
 pub mod sql;
 pub mod store;
 pub mod synth;
-<<<<<<< HEAD
 pub mod telemetry;
-=======
->>>>>>> bench
 pub mod terms;

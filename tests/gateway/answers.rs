@@ -82,7 +82,12 @@ async fn a_person_counts_in_c_groups_and_no_more() {
         let cells = answer.numbers("n");
         let total: f64 = cells.iter().map(|n| n.unwrap()).sum();
         // Independent draws: the sum's width grows with the root of their number.
-        near(Some(total), true_number(&kept).await, answer.half_width("n") * (cells.len() as f64).sqrt(), "all cells together");
+        near(
+            Some(total),
+            true_number(&kept).await,
+            answer.half_width("n") * (cells.len() as f64).sqrt(),
+            "all cells together",
+        );
         for row in truth("SELECT visit_concept_id, COUNT(DISTINCT person_id) FROM visit_occurrence GROUP BY 1").await {
             let shown = answer.by_key("n")[&row[0].to_string()].unwrap();
             assert!(shown <= number(&row[1]).unwrap() + 6.0 * answer.half_width("n"));
