@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod misuse;
+#[cfg(test)]
 mod shared_data;
+#[cfg(test)]
+mod tidy;

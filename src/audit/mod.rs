@@ -35,6 +35,9 @@ pub enum AuditFault {
     /// The operating system gave no randomness for a salt.
     #[error("no randomness from the operating system")]
     Randomness,
+    /// An entry would not be readable: it nests too deep.
+    #[error("an entry nests too deep for the log")]
+    Wording,
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),

@@ -1,4 +1,4 @@
-//! What is done with values that may be shown: HAVING, ORDER BY, LIMIT, arithmetic; and answers about nobody.
+//! What is done with values that may be shown, and what with questions about nobody?
 
 use std::{
     collections::{BTreeSet, HashMap},

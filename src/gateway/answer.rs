@@ -1,8 +1,9 @@
-//! One question, top to bottom.
+//! What happens to one question, top to bottom?
 //!
 //! Each `let` is a proof type: a value only its own module can build, taken by value where it may be used once. Nothing
-//! is executed without a reservation and nothing released without a receipt, because it does not compile: the exact
-//! stage is private to this file, and `Paid` and `Receipt` have no other constructors.
+//! is executed without a reservation and nothing released without a receipt: [`Gateway::exact_then_noise`] asks for the
+//! one and [`leave`] for the other, [`Reservation`] comes from [`crate::record::Books::reserve`] alone, and
+//! `tests/tidy.rs` lets no other file call the exact stage.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,7 +19,7 @@ use serde_json::json;
 use super::{Gateway, Release, Session, Shape, blocking, explain, failed, kept, session::Settings, world::World};
 use crate::{
     audit::Receipt,
-    engine::{Finished, RangedTables, finish, public_answer},
+    engine::{EngineFault, Finished, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
@@ -97,7 +98,7 @@ impl Gateway {
             }
             Call::Show { name } => return explain::settings(&session.settings(), name.as_deref()),
         };
-        let asking = self.asking(session).await?;
+        let asking = self.asking(session, sql).await?;
         let cleared = self.clear(&asking, *statement, Parameters::Bound(values))?;
         if explaining {
             return self.explain(&asking, &cleared).await;
@@ -186,8 +187,10 @@ impl Gateway {
     ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
         let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), tables).await?;
         let plan = plan.clone();
-        let noisy = tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await??;
-        Ok(noisy)
+        // The text of a panic may hold values: only that there was one goes on.
+        let noisy =
+            tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await.map_err(|_| EngineFault::Lost)?;
+        Ok(noisy?)
     }
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
@@ -212,7 +215,7 @@ impl Gateway {
         let statement = match parse(sql, &self.limits)? {
             Call::Ask(statement) => statement,
             Call::Explain(statement) => {
-                let asking = self.asking(session).await?;
+                let asking = self.asking(session, sql).await?;
                 let cleared = self.clear(&asking, *statement, Parameters::Open)?;
                 if !cleared.question.is_public() {
                     let _analysed = self.analysis(&asking, &cleared.question)?;
@@ -223,7 +226,7 @@ impl Gateway {
                 return Ok(Shape { schema: explain::settings_schema(), parameters: none });
             }
         };
-        let asking = self.asking(session).await?;
+        let asking = self.asking(session, sql).await?;
         let cleared = self.clear(&asking, *statement, Parameters::Open)?;
         let schema = match cleared.question.is_public() {
             true => plain(cleared.question.plan().schema().as_arrow()),
@@ -233,13 +236,18 @@ impl Gateway {
     }
 
     /// Who asks, under which permit, with which settings, about which versions: fixed for the whole call.
-    async fn asking<'a>(&self, session: &'a Session) -> Result<Asking<'a>, Refusal> {
+    async fn asking<'a>(&self, session: &'a Session, sql: &str) -> Result<Asking<'a>, Refusal> {
         let principal = session.principal();
         let settings = session.settings();
         let permit = self.chosen_permit(principal, settings.permit.as_ref()).await?;
         let world = self.world();
         let dataset = permit.as_ref().map(|p| p.dataset.clone()).or_else(|| world.datasets.keys().next().cloned());
-        let extra = self.own_tables(principal, &world).await?;
+        // Neither schema is ever looked up for a bare name: a text that does not write it does not mean it.
+        let text = sql.to_ascii_lowercase();
+        let extra = match text.contains("sekisho") || text.contains("audit") {
+            true => self.own_tables(principal, &world).await?,
+            false => vec![],
+        };
         Ok(Asking { principal, settings, permit, dataset, world, extra })
     }
 
@@ -380,7 +388,7 @@ fn denied(denied: Denied) -> Refusal {
     }
 }
 
-fn unplannable(fault: &crate::engine::EngineFault) -> Refusal {
+fn unplannable(fault: &EngineFault) -> Refusal {
     tracing::warn!(%fault, "a typed question could not be made physical");
     Refusal::FunctionNotAllowed {
         name: "this combination of types".into(),

@@ -14,7 +14,7 @@ use datafusion::{
 
 use super::{DatasetConfig, Enclave};
 use crate::{
-    catalog::{Model, TableKind},
+    catalog::{Model, Table, TableKind},
     engine::{
         Engine, EngineFault, FileTables, MemoryTables, RangedTables,
         layout::{LayoutFault, Manifest, VocabularyManifest},
@@ -211,7 +211,7 @@ impl Dataset {
                     population: self.config.population.clone(),
                     table: Arc::new(table.clone()),
                 },
-                _ => Standing::Reference,
+                _ => Standing::Reference { unique: sole_key(table) },
             };
             let columns = Arc::new(arrow_schema(table));
             directory.insert(CataloguedTable { schema: name.to_string(), name: entry.name.clone(), standing, columns });
@@ -236,14 +236,19 @@ impl Vocabulary {
             let columns: SchemaRef = Arc::new(arrow_schema(table));
             let key = (declaration.name.to_string(), entry.name.clone());
             let files = FileTables::public_only(BTreeMap::from([(key.clone(), (file.clone(), Arc::clone(&columns)))]));
-            let declared: Vec<String> = match table.primary_key.as_slice() {
-                [one] => vec![one.clone()],
-                _ => vec![],
-            };
+            let declared: Vec<String> = sole_key(table).into_iter().collect();
             let (rows, unique) = engine.measure_public(files.table(&key.0, &key.1, None)?, &declared).await?;
             tables.insert(entry.name.clone(), PublicTable { file, columns, unique, rows });
         }
         Ok(Self { declaration, tables })
+    }
+}
+
+/// The column that is the whole primary key; none where several are.
+fn sole_key(table: &Table) -> BTreeSet<String> {
+    match table.primary_key.as_slice() {
+        [one] => BTreeSet::from([one.clone()]),
+        _ => BTreeSet::new(),
     }
 }
 

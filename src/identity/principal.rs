@@ -5,6 +5,14 @@ use std::collections::BTreeSet;
 use crate::terms::{AccountName, Language, Role};
 
 /// Somebody who signed in: a proof, since only this folder can build one.
+///
+/// ```compile_fail,E0451
+/// use std::collections::BTreeSet;
+/// use sekisho::{identity::Principal, terms::{AccountName, Language, Role}};
+/// fn forge(account: AccountName, roles: BTreeSet<Role>) -> Principal {
+///     Principal { account, roles, language: Language::En }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {

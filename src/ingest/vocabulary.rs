@@ -116,7 +116,7 @@ pub fn ingest_vocabulary(
     let manifest = VocabularyManifest::new(name, release, load.version, model, load.date);
     let manifest_mac = VocabularyManifest { tables, ..manifest }.write(stage.folder(), load.file_key)?;
     let rejects = rejects.finish()?;
-    stage.publish(Some((&rejects, &load.data_dir.join(format!("rejects-{}.csv", load.version)))))?;
+    stage.publish(&rejects)?;
     progress(Progress::Published);
     Ok(LoadedVocabulary { version: load.version, manifest_mac, report })
 }

@@ -1,3 +1,5 @@
+//! Do caps nest, and does nothing ever flow back?
+
 use rusqlite::Connection;
 
 use super::*;

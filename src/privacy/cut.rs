@@ -63,7 +63,7 @@ fn counted(walk: &mut Walk<'_>, owned: Owned) -> Result<(Owned, Expr), Refusal> 
 pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
     match plan {
         LogicalPlan::TableScan(scan) => match catalogued(scan).map(|t| &t.standing) {
-            Some(Standing::Public { unique, .. }) => {
+            Some(Standing::Public { unique, .. } | Standing::Reference { unique }) => {
                 plan.schema().iter().filter(|(_, f)| unique.contains(f.name())).map(Column::from).collect()
             }
             _ => BTreeSet::new(),

@@ -50,7 +50,7 @@ pub struct Books {
 }
 
 /// Something that happened and moves no budget: a refusal, a sign-in, an act of administration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Note {
     /// What kind of event, such as `refusal`.
     pub kind: &'static str,

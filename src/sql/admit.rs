@@ -48,7 +48,14 @@ impl Default for Limits {
 }
 
 /// A planned question over known tables: typed, casts explicit, join keys extracted, nothing optimised. Only
-/// [`admit`] makes one.
+/// [`admit`] makes one:
+/// ```compile_fail,E0451
+/// use datafusion::{arrow::datatypes::DataType, logical_expr::LogicalPlan};
+/// use sekisho::{sql::Question, terms::Touched};
+/// fn forge(plan: LogicalPlan, touched: Touched, parameters: Vec<DataType>) -> Question {
+///     Question { plan, touched, public: true, parameters }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Question {

@@ -1,3 +1,5 @@
+//! Does the store keep its promises when jobs fail, commits fail and gateways meet?
+
 use std::sync::{Barrier, atomic::AtomicUsize};
 
 use rusqlite::Connection;

@@ -1,23 +1,10 @@
 //! How are the random choices of a synthetic population drawn, so that the same seed gives the same bytes?
 //!
 //! One ChaCha8 stream per block of persons, keyed by (seed, block): a block does not depend on who draws it, when, or
-//! how many blocks follow. Chances are compared as 32-bit integers; no transcendental function takes part in a draw.
+//! how many blocks follow. No transcendental function takes part in a draw, since those differ between machines.
 
 use rand::RngCore;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-
-/// A probability in steps of 2⁻³², so that a draw is one comparison.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Odds(u32);
-
-impl Odds {
-    /// The probability `p`, cut to 0..=1.
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to the range before")]
-    pub fn of(p: f64) -> Self {
-        Self((p.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32)
-    }
-}
 
 /// A stream of draws.
 pub struct Chance(ChaCha8Rng);
@@ -31,17 +18,6 @@ impl Chance {
             *to = from;
         }
         Self(ChaCha8Rng::from_seed(key))
-    }
-
-    /// 64 even bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0.next_u64()
-    }
-
-    /// Does something of these odds happen?
-    #[inline]
-    pub fn happens(&mut self, odds: Odds) -> bool {
-        self.0.next_u32() < odds.0
     }
 
     /// Does something of probability `p` happen?

@@ -3,6 +3,9 @@
 //! Illnesses first, then the levels of the body, then visits for what is chronic, episodes of what is acute, yearly
 //! health checks, and death. Every event is written as it is drawn.
 
+use chrono::{Datelike, NaiveDate};
+use datafusion::arrow::{array::RecordBatch, error::ArrowError};
+
 use super::{
     body::{Body, Illness},
     chance::{Chance, Disguise},
@@ -17,7 +20,6 @@ use super::{
     person::{FIRST_DAY, LAST_DAY, Person, days_since_1970},
     sheets::Sheets,
 };
-use chrono::{Datelike, NaiveDate};
 
 /// Share of events whose link to the visit is lost.
 const LOST_VISIT: f64 = 0.04;
@@ -67,9 +69,12 @@ impl<'m> Scribe<'m> {
         }
     }
 
-    /// The rows written so far.
-    pub fn sheets(&mut self) -> &mut Sheets {
-        &mut self.sheets
+    /// The rows written, one batch a table, in the order of [`super::layout::UNIT`].
+    ///
+    /// # Errors
+    /// If the columns of a table do not fit together.
+    pub fn finish(mut self) -> Result<[RecordBatch; 9], ArrowError> {
+        self.sheets.finish()
     }
 
     /// Write the life of the person of this index in the population.
@@ -131,7 +136,7 @@ impl<'m> Scribe<'m> {
         let wanted = self.active.iter().map(|a| i32::from(a.condition.table.visit_days)).filter(|d| *d > 0).min();
         let Some(wanted) = wanted else { return };
         // A few come far more often than the table says: the long tail of heavy users.
-        let habit = if self.chance.chance(0.03) { 0.4 } else { 0.8 + self.chance.even() * 0.9 };
+        let habit = if self.chance.chance(0.03) { 0.4 } else { 1.0 + self.chance.even() };
         #[expect(clippy::cast_possible_truncation, reason = "a few hundred days at most")]
         let every = ((f64::from(wanted) * habit) as i32).max(7);
         let mut day = person.first.saturating_add(self.chance.day(0, every));
@@ -153,7 +158,7 @@ impl<'m> Scribe<'m> {
                 a.recorded = true;
                 self.diagnose(person, a.condition.coded, visit, None);
             }
-            tests |= self.asked(a.condition.table.tests, 0.42);
+            tests |= self.asked(a.condition.table.tests, 0.31);
             for (procedure, often) in &a.condition.procedures {
                 if self.chance.chance(*often) {
                     self.treat(person, *procedure, visit);
@@ -163,7 +168,7 @@ impl<'m> Scribe<'m> {
         self.active = active;
         let taken = std::mem::take(&mut self.taken);
         for (_, medicine) in taken.iter().filter(|(onset, _)| *onset <= visit.day) {
-            if self.chance.chance(0.66) {
+            if self.chance.chance(0.62) {
                 self.prescribe(person, medicine, visit, i64::from(every));
             }
         }
@@ -234,7 +239,7 @@ impl<'m> Scribe<'m> {
             } else if age < 40 {
                 0.2
             } else {
-                0.42
+                0.36
             };
             if day < person.first || day > person.last || goes > goes_at_this_age || self.chance.chance(0.25) {
                 continue;

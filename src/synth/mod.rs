@@ -1,8 +1,8 @@
 //! Where do data come from that look like Japan's health records and belong to nobody?
 //!
 //! Floor 8. A seeded generator of OMOP CDM 5.4 of any size. Blocks of persons are drawn and encoded on as many threads
-//! as the machine has and appended in order, so the same seed gives the same bytes whatever the machine, and memory
-//! does not grow with the population (but for the footers of the files: about 1 kB for each thousand persons).
+//! as the machine has and appended in order, so the same seed gives the same bytes whatever the number of threads, and
+//! memory does not grow with the population (but for the footers of the files, a few kilobytes a thousand persons).
 
 mod body;
 mod chance;
@@ -15,6 +15,8 @@ mod output;
 mod person;
 mod places;
 mod sheets;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use std::{
@@ -29,12 +31,14 @@ use datafusion::arrow::array::RecordBatch;
 use layout::Layout;
 use life::Scribe;
 use model::Model;
-use output::{Closed, EncodeFault, Encoded, Encoder, TableFile};
+use output::{Closed, EncodeFault, Encoded, Encoder, Encoding, TableFile};
 
 /// Folder of the public vocabulary inside the output.
 pub const VOCABULARY: &str = "vocabulary";
 /// Persons drawn together. Part of the format: another number gives another population.
 const BLOCK: u64 = 4_096;
+/// Blocks written together, as one row group. Part of the format too.
+const BLOCKS_TOGETHER: u64 = 8;
 /// The most persons that one population can have; row numbers of the last block then still fit.
 pub const PERSONS_MAX: u64 = 1 << 48;
 
@@ -197,11 +201,13 @@ fn write_all(
 
 fn small(folder: &Path, layout: &Layout, batch: &RecordBatch, format: Format) -> Result<Closed, SynthFault> {
     let (mut file, encoder) = TableFile::create(folder, layout, format)?;
-    file.append(encoder.encode(batch)?)?;
+    let mut encoding = encoder.begin()?;
+    encoding.push(batch)?;
+    file.append(encoding.finish()?)?;
     file.close()
 }
 
-/// Draw the persons: thread t draws blocks t, t + threads, …; they are appended in the order of blocks.
+/// Draw the persons: thread t draws runs of blocks t, t + threads, …; they are appended in the order of blocks.
 fn persons(plan: &SynthPlan, threads: usize, progress: &dyn Fn(u64)) -> Result<Vec<Closed>, SynthFault> {
     let (mut files, mut encoders) = (Vec::new(), Vec::new());
     for layout in layout::UNIT {
@@ -209,28 +215,28 @@ fn persons(plan: &SynthPlan, threads: usize, progress: &dyn Fn(u64)) -> Result<V
         files.push(file);
         encoders.push(encoder);
     }
-    let (model, blocks) = (Model::new(), plan.persons.div_ceil(BLOCK));
+    let (model, runs) = (Model::new(), plan.persons.div_ceil(BLOCK * BLOCKS_TOGETHER));
     thread::scope(|scope| {
         let mut lanes = Vec::with_capacity(threads);
         for lane in 0..threads {
-            // One block waits in each lane: memory is bounded by the threads, not by the population.
+            // One run of blocks waits in each lane: memory is bounded by the threads, not by the population.
             let (send, receive) = mpsc::sync_channel::<Result<Vec<Encoded>, SynthFault>>(1);
             let (model, encoders, first) = (&model, &encoders, u64::try_from(lane).unwrap_or(0));
             let stride = u64::try_from(threads).unwrap_or(1);
             scope.spawn(move || {
-                let mut block = first;
-                while block < blocks {
+                let mut run = first;
+                while run < runs {
                     // The receiver is gone when the writer failed: nobody waits for more.
-                    if send.send(draw(plan, model, encoders, block)).is_err() {
+                    if send.send(draw(plan, model, encoders, run)).is_err() {
                         return;
                     }
-                    block = block.saturating_add(stride);
+                    run = run.saturating_add(stride);
                 }
             });
             lanes.push(receive);
         }
         let mut done = 0_u64;
-        for (_, lane) in (0..blocks).zip(lanes.iter().cycle()) {
+        for (_, lane) in (0..runs).zip(lanes.iter().cycle()) {
             let tables = lane.recv().map_err(|_| SynthFault::Worker)??;
             for (file, table) in files.iter_mut().zip(tables) {
                 done = done.saturating_add(table.rows());
@@ -244,13 +250,19 @@ fn persons(plan: &SynthPlan, threads: usize, progress: &dyn Fn(u64)) -> Result<V
     files.into_iter().map(TableFile::close).collect()
 }
 
-fn draw(plan: &SynthPlan, model: &Model, encoders: &[Encoder], block: u64) -> Result<Vec<Encoded>, SynthFault> {
-    let mut scribe = Scribe::new(model, plan.seed, block);
-    let first = block.saturating_mul(BLOCK);
-    for index in first..first.saturating_add(BLOCK).min(plan.persons) {
-        scribe.write(index);
+/// The rows of a run of blocks, encoded. Only one block at a time is held as rows.
+fn draw(plan: &SynthPlan, model: &Model, encoders: &[Encoder], run: u64) -> Result<Vec<Encoded>, SynthFault> {
+    let mut encodings = encoders.iter().map(Encoder::begin).collect::<Result<Vec<_>, _>>()?;
+    let first = run.saturating_mul(BLOCKS_TOGETHER);
+    for block in first..first.saturating_add(BLOCKS_TOGETHER).min(plan.persons.div_ceil(BLOCK)) {
+        let mut scribe = Scribe::new(model, plan.seed, block);
+        let first = block.saturating_mul(BLOCK);
+        for index in first..first.saturating_add(BLOCK).min(plan.persons) {
+            scribe.write(index);
+        }
+        for (encoding, batch) in encodings.iter_mut().zip(&scribe.finish()?) {
+            encoding.push(batch)?;
+        }
     }
-    let tables = scribe.sheets().finish()?;
-    let encoded = encoders.iter().zip(&tables).map(|(encoder, batch)| encoder.encode(batch));
-    Ok(encoded.collect::<Result<_, _>>()?)
+    Ok(encodings.into_iter().map(Encoding::finish).collect::<Result<_, _>>()?)
 }

@@ -80,12 +80,6 @@ impl Model {
             death_causes: ["I50.9", "J18.9", "I63.9", "I21.9"].into_iter().filter_map(condition).collect(),
         }
     }
-
-    /// The assay of a test.
-    #[must_use]
-    pub fn assay(&self, test: Test) -> Option<&Assay> {
-        self.assays.get(test as usize)
-    }
 }
 
 fn chronic(table: &'static Chronic) -> Option<ChronicModel> {

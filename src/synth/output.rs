@@ -1,8 +1,8 @@
 //! How does a table become a file, so that a file under its own name is always whole?
 //!
-//! Rows go to `<table>.<ending>.tmp`; only when every table is complete do the files get their names. A block is
-//! encoded where it was drawn (any thread) and appended by one hand, in order: as a row group in Parquet, as lines in
-//! CSV.
+//! Rows go to `<table>.<ending>.tmp`; only when every table is complete do the files get their names. A run of blocks
+//! is encoded where it was drawn (any thread) and appended by one hand, in order: as a row group in Parquet, as lines
+//! in CSV.
 
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use datafusion::{
     parquet::{
         arrow::{
             ArrowWriter,
-            arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
+            arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
         },
         basic::Compression,
         errors::ParquetError,
@@ -51,7 +51,7 @@ pub enum Encoder {
     Csv,
 }
 
-/// A batch of one table, ready to be appended.
+/// Rows of one table, ready to be appended.
 pub struct Encoded {
     rows: u64,
     body: EncodedBody,
@@ -71,21 +71,65 @@ impl Encoded {
 }
 
 impl Encoder {
-    /// Encode a batch.
+    /// Start a run of batches that are appended together.
     ///
     /// # Errors
-    /// If the batch does not fit the table, or memory runs out in the encoder.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<Encoded, EncodeFault> {
-        let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+    /// If the columns have no writers.
+    pub fn begin(&self) -> Result<Encoding, EncodeFault> {
         let body = match self {
-            Self::Parquet(factory) => EncodedBody::Parquet(columns(factory, batch)?),
-            Self::Csv => {
-                let mut lines = Vec::new();
-                WriterBuilder::new().with_header(false).build(&mut lines).write(batch)?;
-                EncodedBody::Csv(lines)
-            }
+            // The number of the row group matters only to encrypted files.
+            Self::Parquet(factory) => EncodingBody::Parquet(factory.create_column_writers(0)?),
+            Self::Csv => EncodingBody::Csv(Vec::new()),
         };
-        Ok(Encoded { rows, body })
+        Ok(Encoding { rows: 0, body })
+    }
+}
+
+/// Batches of one table on their way to bytes: only the bytes are kept.
+pub struct Encoding {
+    rows: u64,
+    body: EncodingBody,
+}
+
+enum EncodingBody {
+    Parquet(Vec<ArrowColumnWriter>),
+    Csv(Vec<u8>),
+}
+
+impl Encoding {
+    /// Add a batch.
+    ///
+    /// # Errors
+    /// If the batch does not fit the table.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), EncodeFault> {
+        self.rows = self.rows.saturating_add(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+        match &mut self.body {
+            EncodingBody::Parquet(writers) => {
+                let schema = batch.schema();
+                // No table has nested columns: one leaf and one writer a column.
+                for ((field, array), writer) in schema.fields().iter().zip(batch.columns()).zip(writers) {
+                    for leaf in compute_leaves(field, array)? {
+                        writer.write(&leaf)?;
+                    }
+                }
+            }
+            EncodingBody::Csv(lines) => WriterBuilder::new().with_header(false).build(lines).write(batch)?,
+        }
+        Ok(())
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// If a column cannot be encoded.
+    pub fn finish(self) -> Result<Encoded, EncodeFault> {
+        let body = match self.body {
+            EncodingBody::Parquet(writers) => {
+                EncodedBody::Parquet(writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>()?)
+            }
+            EncodingBody::Csv(lines) => EncodedBody::Csv(lines),
+        };
+        Ok(Encoded { rows: self.rows, body })
     }
 }
 
@@ -98,21 +142,6 @@ pub enum EncodeFault {
     /// Parquet's reason.
     #[error("the rows cannot be encoded")]
     Parquet(#[from] ParquetError),
-}
-
-fn columns(factory: &ArrowRowGroupWriterFactory, batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    // No table has nested columns: one writer a column.
-    let mut writers = factory.create_column_writers(0)?.into_iter();
-    let schema = batch.schema();
-    let mut chunks = Vec::with_capacity(batch.num_columns());
-    for (field, array) in schema.fields().iter().zip(batch.columns()) {
-        for leaf in compute_leaves(field, array)? {
-            let mut writer = writers.next().ok_or_else(|| ParquetError::General("a column without writer".into()))?;
-            writer.write(&leaf)?;
-            chunks.push(writer.close()?);
-        }
-    }
-    Ok(chunks)
 }
 
 impl TableFile {
@@ -133,7 +162,7 @@ impl TableFile {
         Ok((Self { table: layout.table, partial, path, rows: 0, sink }, encoder))
     }
 
-    /// Append an encoded batch. An empty one leaves no trace.
+    /// Append encoded rows. None leave no trace.
     ///
     /// # Errors
     /// If the disk is full or the file cannot be written.

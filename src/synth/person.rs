@@ -66,12 +66,6 @@ impl Person {
         day.saturating_sub(self.born_day).max(0).saturating_mul(4) / 1461
     }
 
-    /// Years of observation.
-    #[must_use]
-    pub fn years(&self) -> f64 {
-        f64::from(self.last.saturating_sub(self.first).saturating_add(1)) / 365.25
-    }
-
     fn meet_fate(&mut self, chance: &mut Chance) {
         let mut day = self.first;
         while day < self.last {

@@ -1,3 +1,5 @@
+//! Who is in the books, and who can change them?
+
 use super::*;
 use crate::terms::{SourceName, VocabularyName};
 
@@ -184,6 +186,30 @@ fn a_note_cannot_pass_for_a_charge() {
     let to = enclave.dir.path().join("export");
     books.export(&to).unwrap();
     assert_eq!(verify_export(&to, None).unwrap().charges, 0);
+}
+
+#[test]
+fn an_entry_too_deep_for_verifiers_is_refused() {
+    let (enclave, books) = Enclave::new();
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let note = |body| books.note(Note { kind: "refusal", account: None, permit: None, body });
+    assert!(note(deep).is_err());
+    note((0..50).fold(json!(1.5e-300), |inner, _| json!({"": inner}))).unwrap();
+    let to = enclave.dir.path().join("export");
+    books.export(&to).unwrap();
+    assert!(verify_export(&to, None).is_ok());
+}
+
+#[test]
+fn nothing_printed_shows_a_question_or_an_answer() {
+    let (_enclave, books) = Enclave::new();
+    let sql = "SELECT canary FROM person".to_owned();
+    let reservation = books.reserve(charge("P-1", pure(0.1)), Admission { sql, ..question() }).unwrap();
+    let mut shown = format!("{reservation:?} {:?}", answer(67, 1.0));
+    let receipt = books.release(reservation, answer(67, 1.0)).unwrap();
+    let kept = books.kept(&[67; 32], &permit_id("P-1"), |_| true).unwrap();
+    shown += &format!("{receipt:?} {kept:?} {:?}", books.entries(0..100).unwrap());
+    assert!(!shown.contains("canary") && !shown.contains("67, 67"), "{shown}");
 }
 
 #[test]

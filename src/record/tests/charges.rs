@@ -1,3 +1,5 @@
+//! Is every question charged, once, whatever happens to it?
+
 use std::sync::Barrier;
 
 use super::*;
@@ -132,7 +134,7 @@ fn a_thousand_at_once_against_a_budget_for_a_hundred_are_exactly_a_hundred() {
             let (books, start, loss) = (&books, &start, loss.clone());
             move || {
                 start.wait();
-                let asker = if n % 2 == 0 { "hanako" } else { "taro" };
+                let asker = if n.is_multiple_of(2) { "hanako" } else { "taro" };
                 let charge = Charge { account: who(asker), ..charge("P-1", loss) };
                 match books.reserve(charge, question()) {
                     Ok(reservation) => Some(reservation),

@@ -1,3 +1,5 @@
+//! Is every change of an export found?
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -63,10 +65,10 @@ fn entries_cut_repeated_swapped_or_added_are_found() {
         std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
         verify_export(&to, None).is_err()
     };
-    for place in 0..lines.len() {
+    for (place, line) in lines.iter().enumerate() {
         assert!(spoilt(&|l| drop(l.remove(place))), "without {place}");
         assert!(spoilt(&|l| l.truncate(place)), "the first {place}");
-        assert!(spoilt(&|l| l.insert(place, lines[place].clone())), "{place} twice");
+        assert!(spoilt(&|l| l.insert(place, line.clone())), "{place} twice");
         assert!(place == 0 || spoilt(&|l| l.swap(place - 1, place)), "{place} before its elder");
     }
     for cut in [1, 2, good.len() / 2, good.len() - 1] {

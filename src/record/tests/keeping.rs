@@ -1,3 +1,5 @@
+//! Who pays for an answer that was given before?
+
 use super::*;
 
 fn bought(books: &Books, id: &str, key: u8, half_width: f64) -> Receipt {

@@ -1,3 +1,5 @@
+//! Do the books tell the truth after everything that can happen to them?
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{

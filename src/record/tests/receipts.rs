@@ -1,3 +1,5 @@
+//! Does a receipt prove its entry, and nothing else?
+
 use super::*;
 use crate::audit::ReceiptFault;
 

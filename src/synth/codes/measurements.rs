@@ -6,7 +6,6 @@
 /// A test that the courses of disease ask for, in the order of [`MEASUREMENTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the names are those of MEASUREMENTS, one to one")]
 pub enum Test {
     HbA1c,
     Glucose,
