@@ -121,7 +121,7 @@ mod tests {
     fn every_combination_of_members_stays_inside() {
         let members = [-7.5, -2.0, -0.25, 0.0, 0.5, 3.0, 11.0];
         let all: Vec<Range> =
-            members.iter().flat_map(|a| members.iter().filter(move |b| a <= b).map(|b| range(*a, *b))).collect();
+            members.iter().flat_map(|a| members.iter().filter(move |b| a <= *b).map(|b| range(*a, *b))).collect();
         for a in &all {
             for b in &all {
                 for x in members.iter().filter(|x| a.lo <= **x && **x <= a.hi) {

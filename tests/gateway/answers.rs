@@ -82,7 +82,12 @@ async fn a_person_counts_in_c_groups_and_no_more() {
         let cells = answer.numbers("n");
         let total: f64 = cells.iter().map(|n| n.unwrap()).sum();
         // Independent draws: the sum's width grows with the root of their number.
-        near(Some(total), true_number(&kept).await, answer.half_width("n") * (cells.len() as f64).sqrt(), "all cells together");
+        near(
+            Some(total),
+            true_number(&kept).await,
+            answer.half_width("n") * (cells.len() as f64).sqrt(),
+            "all cells together",
+        );
         for row in truth("SELECT visit_concept_id, COUNT(DISTINCT person_id) FROM visit_occurrence GROUP BY 1").await {
             let shown = answer.by_key("n")[&row[0].to_string()].unwrap();
             assert!(shown <= number(&row[1]).unwrap() + 6.0 * answer.half_width("n"));
@@ -210,6 +215,39 @@ async fn public_tables_are_joined_and_answered_by_themselves_exactly_and_free() 
     for (name, noisy) in shown {
         near(noisy, exact[&name], joined.half_width("n"), &name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn persons_join_public_tables_on_any_condition() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "5").await;
+    asker.set("groups", "64").await;
+    asker.set("rows_per_group", "4096").await;
+    let joined = |condition: &str| {
+        format!(
+            "SELECT COUNT(*) AS n FROM condition_occurrence o JOIN concept c ON {condition}
+             WHERE o.condition_concept_id IN (201826, 320128)"
+        )
+    };
+    for condition in [
+        "c.concept_id = o.condition_concept_id",
+        "o.condition_concept_id = c.concept_id AND c.domain_id = 'Condition'",
+        "c.concept_id = o.condition_concept_id + 0",
+        "c.concept_id > o.condition_concept_id AND c.domain_id = 'Gender'",
+        "c.concept_id = o.condition_concept_id OR c.domain_id = 'Gender'",
+        "c.concept_id IN (8507, 8532)",
+    ] {
+        let sql = joined(condition);
+        let noisy = asker.ask(&sql.replace("JOIN concept", "JOIN vocab.concept")).await;
+        near(noisy.numbers("n")[0], true_number(&sql).await, noisy.half_width("n"), condition);
+    }
+    let grouped = "SELECT c.domain_id, COUNT(*) AS n FROM person p CROSS JOIN concept c
+                   WHERE c.domain_id IN ('Gender', 'Visit') GROUP BY 1";
+    let noisy = asker.ask(&grouped.replace("JOIN concept", "JOIN vocab.concept")).await;
+    assert_eq!(noisy.rows().len(), 2);
+    all_near(&noisy, "n", grouped).await;
+    assert_eq!(house.count("failure"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
