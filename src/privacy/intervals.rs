@@ -33,12 +33,13 @@ pub(super) struct Threaded {
     pub(super) columns: Vec<Option<(Passed, Column)>>,
 }
 
+/// `plan` with the half-widths of `releases` carried up beside the values.
 pub(super) fn thread(plan: &LogicalPlan, releases: &[Release]) -> Result<Threaded, Refusal> {
     let untouched = || Threaded { plan: plan.clone(), columns: vec![None; plan.schema().fields().len()] };
     match plan {
         LogicalPlan::Projection(projection) => match projection.input.as_ref() {
             LogicalPlan::TableScan(scan) => match placeholder(scan).map(|p| p.source) {
-                Some(Filled::Release(release)) => at_release(projection, release, releases),
+                Some(Filled::Release(index)) => at_release(projection, index, releases),
                 _ => Ok(untouched()),
             },
             _ => above(projection, releases),
@@ -89,17 +90,12 @@ fn at_release(projection: &Projection, release: usize, releases: &[Release]) -> 
     let outputs = projection.expr.len();
     let relation = projection.input.schema().iter().next().and_then(|(relation, _)| relation.cloned());
     let (mut items, mut columns) = (projection.expr.clone(), vec![]);
-    let is_key = |output: usize| {
-        releases.get(release).and_then(|r| r.outputs.get(output)).is_none_or(|o| matches!(o, Output::Key(_)))
-    };
     for output in 0..outputs {
-        if is_key(output) {
-            columns.push(None);
-            continue;
-        }
         let hidden = format!("__sekisho_width_{release}_{output}");
         items.push(Expr::Column(Column::new(relation.clone(), column_name(outputs + output))).alias(hidden.clone()));
-        columns.push(Some((Passed { release, output }, Column::from_name(hidden))));
+        let kind = releases.get(release).and_then(|r| r.outputs.get(output));
+        let noisy = kind.is_some_and(|output| !matches!(output, Output::Key(_)));
+        columns.push(noisy.then(|| (Passed { release, output }, Column::from_name(hidden))));
     }
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(&projection.input)))?);
     Ok(Threaded { plan, columns })

@@ -6,7 +6,7 @@ use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, intervals, noise, output,
+    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, intervals, noise, output,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -137,9 +137,10 @@ impl Analysis {
         let mut core = Core(Sha256::new());
         context.hash(&mut core);
         self.population_max.hash(&mut core);
-        self.public_inputs.hash(&mut core);
+        self.public_inputs.len().hash(&mut core);
+        self.public_inputs.iter().for_each(|input| canonical::hash(input, &mut core));
         for release in &self.releases {
-            release.input.hash(&mut core);
+            canonical::hash(&release.input, &mut core);
             release.public_groups.hash(&mut core);
             (release.keys, release.rows_per_group, release.groups_max).hash(&mut core);
             (release.dataset.as_str(), release.population.as_str()).hash(&mut core);

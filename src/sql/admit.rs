@@ -132,6 +132,7 @@ pub fn admit(
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
+    only_asks(&plan)?;
     let types = parameter_types(&plan)?;
     let values = match parameters {
         Parameters::Bound(values) if values.len() == types.len() => values,
@@ -150,6 +151,32 @@ pub fn admit(
     let mut public = true;
     for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
     Ok(Question { plan, touched, public, parameters: types })
+}
+
+/// What begins with SELECT may still define or change something: `SELECT ... INTO t`.
+fn only_asks(plan: &LogicalPlan) -> Result<(), Refusal> {
+    let mut asks = true;
+    let _ = plan.apply_with_subqueries(|node| {
+        asks &= !matches!(
+            node,
+            LogicalPlan::Ddl(_)
+                | LogicalPlan::Dml(_)
+                | LogicalPlan::Copy(_)
+                | LogicalPlan::Statement(_)
+                | LogicalPlan::Extension(_)
+                | LogicalPlan::Explain(_)
+                | LogicalPlan::Analyze(_)
+                | LogicalPlan::DescribeTable(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    });
+    match asks {
+        true => Ok(()),
+        false => {
+            let hint = "ask with SELECT; definitions, changes and copies do not exist".to_owned();
+            Err(Refusal::NotAQuestion { hint })
+        }
+    }
 }
 
 /// The types of `$1`, `$2` and so on, as their places suggest; text where nothing does.
@@ -174,6 +201,7 @@ fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
 }
 
 /// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
+/// Equalities of ON are extracted first: [`EliminateCrossJoin`] moves what it still finds there to a filter above.
 fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
     // In this order: a condition still in ON would be lifted out of reach by the elimination of cross joins.
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
@@ -326,8 +354,9 @@ impl ContextProvider for World<'_> {
         &self.options
     }
 
+    // The planner reports an unknown function by its name only where it knows some other to compare it with.
     fn udf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().scalar.keys().cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
@@ -335,10 +364,10 @@ impl ContextProvider for World<'_> {
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().aggregate.keys().cloned().collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().window.keys().cloned().collect()
     }
 }

@@ -165,6 +165,7 @@ impl Refusal {
             Self::TooComplex { limit } => format!("too complex: {limit}"),
             Self::UnknownSetting { hint } => hint.clone(),
             Self::BudgetExhausted { left } => {
+                let left = millionths_down(*left);
                 format!("the budget does not allow this; a question of epsilon {left:.6} still fits: SET sekisho.epsilon = ...")
             }
             Self::Busy => "all places are taken; ask again in a moment".into(),
@@ -197,6 +198,7 @@ impl Refusal {
             Self::TooComplex { limit } => format!("複雑すぎます: {limit}"),
             Self::UnknownSetting { hint } => format!("設定の誤り: {hint}"),
             Self::BudgetExhausted { left } => {
+                let left = millionths_down(*left);
                 format!("予算が足りません。epsilon {left:.6} までの質問ならできます: SET sekisho.epsilon = ...")
             }
             Self::Busy => "混み合っています。少し待ってからもう一度質問してください".into(),
@@ -204,6 +206,11 @@ impl Refusal {
             Self::Failed { entry: None } => "失敗しました。運用者に連絡してください".into(),
         }
     }
+}
+
+/// What is written must still fit: never rounded up.
+fn millionths_down(value: f64) -> f64 {
+    (value * 1e6).floor() / 1e6
 }
 
 impl std::fmt::Display for Refusal {
@@ -224,6 +231,12 @@ mod tests {
             let json = serde_json::to_value(&refusal).unwrap_or_default();
             assert_eq!(json.get("code").and_then(|c| c.as_str()), Some(refusal.code()));
         }
+    }
+
+    #[test]
+    fn what_is_said_to_fit_is_rounded_down() {
+        let sentence = Refusal::BudgetExhausted { left: 0.299_999_9 }.sentence(Language::En);
+        assert!(sentence.contains("epsilon 0.299999 still fits"), "{sentence}");
     }
 
     #[test]

@@ -218,6 +218,39 @@ async fn public_tables_are_joined_and_answered_by_themselves_exactly_and_free() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn persons_join_public_tables_on_any_condition() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "5").await;
+    asker.set("groups", "64").await;
+    asker.set("rows_per_group", "4096").await;
+    let joined = |condition: &str| {
+        format!(
+            "SELECT COUNT(*) AS n FROM condition_occurrence o JOIN concept c ON {condition}
+             WHERE o.condition_concept_id IN (201826, 320128)"
+        )
+    };
+    for condition in [
+        "c.concept_id = o.condition_concept_id",
+        "o.condition_concept_id = c.concept_id AND c.domain_id = 'Condition'",
+        "c.concept_id = o.condition_concept_id + 0",
+        "c.concept_id > o.condition_concept_id AND c.domain_id = 'Gender'",
+        "c.concept_id = o.condition_concept_id OR c.domain_id = 'Gender'",
+        "c.concept_id IN (8507, 8532)",
+    ] {
+        let sql = joined(condition);
+        let noisy = asker.ask(&sql.replace("JOIN concept", "JOIN vocab.concept")).await;
+        near(noisy.numbers("n")[0], true_number(&sql).await, noisy.half_width("n"), condition);
+    }
+    let grouped = "SELECT c.domain_id, COUNT(*) AS n FROM person p CROSS JOIN concept c
+                   WHERE c.domain_id IN ('Gender', 'Visit') GROUP BY 1";
+    let noisy = asker.ask(&grouped.replace("JOIN concept", "JOIN vocab.concept")).await;
+    assert_eq!(noisy.rows().len(), 2);
+    all_near(&noisy, "n", grouped).await;
+    assert_eq!(house.count("failure"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_sample_is_exact_free_and_shows_rows() {
     let house = House::new().await;
     let asker = house.asker("hanako", "P-WIDE").await;

@@ -8,7 +8,7 @@ async fn the_catalogue_says_what_there_is_and_not_how_much() {
     let asker = house.asker("hanako", "P-WIDE").await;
     let datasets = asker.ask("SELECT * FROM sekisho.datasets").await;
     assert_eq!(datasets.rows().len(), 1);
-    let columns = asker.ask("SELECT * FROM sekisho.columns WHERE \"table\" = 'person'").await;
+    let columns = asker.ask("SELECT * FROM sekisho.columns WHERE table_name = 'person'").await;
     assert!(columns.rows().len() > 5);
     let shown: Vec<String> = columns.rows().iter().map(|row| format!("{row:?}")).collect();
     assert!(!shown.iter().any(|line| line.contains("person_source_value")), "an identifier is not named");

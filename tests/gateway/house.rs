@@ -60,6 +60,9 @@ pub struct Ground {
 pub fn ground() -> &'static Arc<Ground> {
     static GROUND: OnceLock<Arc<Ground>> = OnceLock::new();
     GROUND.get_or_init(|| {
+        // What the operator would read, for whoever looks into a failing story: RUST_LOG=sekisho=warn.
+        let log = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(log).with_test_writer().try_init();
         let root = own_folder("ground");
         let source = root.join("source");
         let plan = synth::SynthPlan { persons: PERSONS, seed: 7, out: source.clone(), format: synth::Format::Parquet };
