@@ -174,9 +174,10 @@ fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
 }
 
 /// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
+/// Equalities of ON are extracted first: [`EliminateCrossJoin`] moves what it still finds there to a filter above.
 fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
-        vec![Arc::new(EliminateCrossJoin::new()), Arc::new(ExtractEquijoinPredicate::new())];
+        vec![Arc::new(ExtractEquijoinPredicate::new()), Arc::new(EliminateCrossJoin::new())];
     let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);
     Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
 }
