@@ -3,7 +3,7 @@
 //! Lines on standard error, from this crate alone: what libraries log can carry cells of data, so none of theirs passes,
 //! nor the message of a panic.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -19,8 +19,9 @@ pub fn start(quiet: Level) {
     }));
     let level = std::env::var(VARIABLE).ok().and_then(|word| Level::read(&word)).unwrap_or(quiet);
     let filter = EnvFilter::new(format!("off,sekisho={}", level.as_str()));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // Another logger is already there in tests only.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).try_init();
+    let _ = lines.with_ansi(io::stderr().is_terminal()).try_init();
 }
 
 /// How much is said.

@@ -5,7 +5,10 @@ use std::io::Write;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::Value;
 
-use super::{render::printable, stop::Stop};
+use super::{
+    render::{printable, short},
+    stop::Stop,
+};
 
 /// Writes `rows`, a JSON array of objects: as it is with `as_json`, else as a table of the named fields.
 ///
@@ -37,14 +40,6 @@ pub fn cell(value: &Value) -> String {
         Value::Number(number) => number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), short),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(_) => value.to_string(),
-    }
-}
-
-/// Six digits after the point, without zeros at the end; small numbers in powers of ten.
-fn short(number: f64) -> String {
-    match number.abs() {
-        small if small > 0.0 && small < 1e-4 => format!("{number:e}"),
-        _ => format!("{number:.6}").trim_end_matches('0').trim_end_matches('.').to_owned(),
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path};
 
-use datafusion::arrow::{array::AsArray, datatypes::SchemaRef, record_batch::RecordBatch};
+use datafusion::arrow::{
+    array::AsArray,
+    datatypes::{Float64Type, Int64Type, SchemaRef},
+    record_batch::RecordBatch,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -84,7 +88,7 @@ async fn look_around(analyst: &Client, url: &str, teller: &mut Teller<'_>) -> Re
     let (_, tables) = analyst.tables().await?;
     let (_, columns) = analyst.query("SELECT COUNT(*) AS n FROM sekisho.columns").await?;
     let tables: usize = tables.iter().map(RecordBatch::num_rows).sum();
-    teller.line(&format!("signed in at {url}: {tables} tables, {} columns", text(&columns)))?;
+    teller.line(&format!("signed in at {url}: {tables} tables, {} columns described", text(&columns)))?;
     teller.line("demo_sample has synthetic persons made from the catalogue alone: rows and all, exact and free.")?;
     teller.line("見本スキーマ demo_sample は行まで見られます（実データとは無関係）。")?;
     ask(analyst, SAMPLE, teller).await?;
@@ -94,12 +98,24 @@ async fn look_around(analyst: &Client, url: &str, teller: &mut Teller<'_>) -> Re
 /// The questions; the receipt of the last answer.
 async fn questions(analyst: &Client, teller: &mut Teller<'_>) -> Result<String, Stop> {
     let mut receipt = None;
-    for (en, ja, sql) in QUESTIONS {
-        teller.chapter(en, ja)?;
-        let (schema, _) = ask(analyst, sql, teller).await?;
-        receipt = schema.metadata().get(RECEIPT).cloned().or(receipt);
+    for question in &QUESTIONS {
+        teller.chapter(question.en, question.ja)?;
+        let (schema, _) = ask(analyst, question.sql, teller).await?;
+        if let Some(saved) = schema.metadata().get(RECEIPT) {
+            receipt = Some(saved.clone());
+            left(analyst, teller).await?;
+        }
+        teller.line(question.why)?;
     }
     receipt.ok_or_else(|| Stop::Fault("no answer came with a receipt".into()))
+}
+
+/// What the permit still has, which is free to ask.
+async fn left(analyst: &Client, teller: &mut Teller<'_>) -> Result<(), Stop> {
+    let (_, batches) = analyst.query(LEFT).await?;
+    let column = batches.first().and_then(|batch| batch.columns().first());
+    let number = column.and_then(|c| c.as_primitive_opt::<Float64Type>()).and_then(|c| c.iter().flatten().next());
+    teller.line(&format!("left for one more question: epsilon {:.2}", number.unwrap_or(0.0)))
 }
 
 async fn refusal(analyst: &Client, teller: &mut Teller<'_>) -> Result<(), Stop> {
@@ -163,7 +179,7 @@ async fn ask(analyst: &Client, sql: &str, teller: &mut Teller<'_>) -> Result<(Sc
 /// The one number of an answer.
 fn text(batches: &[RecordBatch]) -> String {
     let column = batches.first().and_then(|batch| batch.columns().first());
-    let integers = column.and_then(|c| c.as_primitive_opt::<datafusion::arrow::datatypes::Int64Type>());
+    let integers = column.and_then(|c| c.as_primitive_opt::<Int64Type>());
     integers.and_then(|c| c.iter().flatten().next()).map(|n| n.to_string()).unwrap_or_default()
 }
 
@@ -173,38 +189,53 @@ const QUESTION_EPSILON: f64 = 0.5;
 
 const SAMPLE: &str = "SELECT person_id, gender_concept_id, year_of_birth FROM demo_sample.person LIMIT 3";
 
-const QUESTIONS: [(&str, &str, &str); 4] = [
-    (
-        "How many women and men? Each count is the truth plus noise, and says how much",
-        "男女それぞれ何人か。数値には誤差の幅が付く",
-        "SELECT c.concept_name AS sex, COUNT(*) AS persons\n\
-         FROM person p JOIN vocab.concept c ON c.concept_id = p.gender_concept_id\n\
-         GROUP BY c.concept_name ORDER BY persons DESC",
-    ),
-    (
-        "What does a question cost? Ask before paying",
-        "質問の値段を先に聞く（EXPLAIN は無料）",
-        "EXPLAIN SELECT gender_concept_id, COUNT(*) AS persons, AVG(year_of_birth) AS mean_year\n\
-         FROM person GROUP BY gender_concept_id",
-    ),
-    (
-        "Is HbA1c higher under metformin? First per person, then over persons",
-        "メトホルミン使用者の HbA1c は高いか。まず一人ずつ、次に全体で",
-        "SELECT u.metformin, COUNT(*) AS persons, AVG(l.hba1c) AS mean_hba1c\n\
-         FROM (SELECT m.person_id, AVG(least(greatest(m.value_as_number, 3.0), 15.0)) AS hba1c\n      \
-         FROM measurement m WHERE m.measurement_concept_id = 3004410 GROUP BY m.person_id) l\n\
-         JOIN (SELECT d.person_id, MAX(CASE WHEN a.ancestor_concept_id = 1503297 THEN 1 ELSE 0 END) AS metformin\n      \
-         FROM drug_exposure d JOIN vocab.concept_ancestor a ON a.descendant_concept_id = d.drug_concept_id\n      \
-         GROUP BY d.person_id) u ON u.person_id = l.person_id\n\
-         GROUP BY u.metformin",
-    ),
-    (
-        "Which conditions do most persons have? Only groups with enough persons appear",
-        "多くの人が持つ病名は。十分な人数のある群だけが現れる",
-        "SELECT c.concept_name AS condition, COUNT(DISTINCT o.person_id) AS persons\n\
-         FROM condition_occurrence o JOIN vocab.concept c ON c.concept_id = o.condition_concept_id\n\
-         GROUP BY c.concept_name ORDER BY persons DESC LIMIT 10",
-    ),
+const LEFT: &str = "SELECT MIN(left_for_one_question) AS epsilon FROM sekisho.my_budget";
+
+/// A question of the sample session.
+struct Question {
+    en: &'static str,
+    ja: &'static str,
+    sql: &'static str,
+    /// One line below the answer.
+    why: &'static str,
+}
+
+const QUESTIONS: [Question; 4] = [
+    Question {
+        en: "How many women and men?",
+        ja: "男女それぞれ何人か。数値には誤差の幅が付く",
+        sql: "SELECT c.concept_name AS sex, COUNT(*) AS persons\n\
+              FROM person p JOIN vocab.concept c ON c.concept_id = p.gender_concept_id\n\
+              GROUP BY c.concept_name ORDER BY persons DESC",
+        why: "± is the 95 % half-width of the noise: enough to hide any one person, too little to matter here.",
+    },
+    Question {
+        en: "What does a question cost? Ask before paying",
+        ja: "質問の値段を先に聞く（EXPLAIN は無料）",
+        sql: "EXPLAIN SELECT gender_concept_id, COUNT(*) AS persons, AVG(year_of_birth) AS mean_year\n\
+              FROM person GROUP BY gender_concept_id",
+        why: "EXPLAIN reads no data and is free. SET sekisho.epsilon or sekisho.accuracy changes price and noise.",
+    },
+    Question {
+        en: "Is HbA1c higher under metformin? First per person, then over persons",
+        ja: "メトホルミン使用者の HbA1c は高いか。まず一人ずつ、次に全体で",
+        sql: "SELECT u.metformin, COUNT(*) AS persons, AVG(l.hba1c) AS mean_hba1c\n\
+              FROM (SELECT person_id, AVG(least(greatest(value_as_number, 3.0), 15.0)) AS hba1c\n      \
+              FROM measurement WHERE measurement_concept_id = 3004410 GROUP BY person_id) l\n\
+              JOIN (SELECT d.person_id, MAX(CASE WHEN a.ancestor_concept_id = 1503297 THEN 1 ELSE 0 END) AS metformin\n      \
+              FROM drug_exposure d JOIN vocab.concept_ancestor a ON a.descendant_concept_id = d.drug_concept_id\n      \
+              GROUP BY d.person_id) u ON u.person_id = l.person_id\n\
+              GROUP BY u.metformin",
+        why: "Inside a person the subqueries compute exactly; least and greatest state the bounds that a mean needs.",
+    },
+    Question {
+        en: "Which conditions do most persons have?",
+        ja: "多くの人が持つ病名は。十分な人数のある群だけが現れる",
+        sql: "SELECT c.concept_name AS condition, COUNT(DISTINCT o.person_id) AS persons\n\
+              FROM condition_occurrence o JOIN vocab.concept c ON c.concept_id = o.condition_concept_id\n\
+              GROUP BY c.concept_name ORDER BY persons DESC LIMIT 10",
+        why: "The groups are found in the records, so only those with enough persons appear: a rare one stays hidden.",
+    },
 ];
 
 const REFUSED: &str = "SELECT * FROM person";

@@ -40,7 +40,6 @@ impl<'a> Teller<'a> {
 
     /// A question as it is asked.
     pub(super) fn question(&mut self, sql: &str) -> Result<(), Stop> {
-        writeln!(self.out)?;
         for (place, line) in sql.lines().enumerate() {
             writeln!(self.out, "   {} {line}", if place == 0 { "sql>" } else { "   >" })?;
         }

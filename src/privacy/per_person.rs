@@ -130,7 +130,9 @@ fn one(
         _ if item.facts.owner || item.facts.key => Err(refused(call.func.name(), "keys can be counted, nothing else")),
         ("min" | "max", false) => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            Ok((value, Facts { nullable: true, owner: false, fixed: false, ..item.facts }))
+            // A group has a row at least: without a FILTER and without NaN its least value is NULL only where all are.
+            let nullable = item.facts.nullable || filter.is_some() || data_type.is_floating();
+            Ok((value, Facts { nullable, owner: false, fixed: false, ..item.facts }))
         }
         ("sum", false) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
