@@ -1,6 +1,10 @@
 //! Does the whole hold together, seen from outside?
 
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod misuse;
+#[cfg(test)]
+mod shared_data;
 #[cfg(test)]
 mod tidy;

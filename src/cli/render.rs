@@ -148,7 +148,7 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
 }
 
 /// A text from the data must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
