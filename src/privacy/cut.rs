@@ -78,7 +78,9 @@ pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
             let below = unique_columns(&projection.input);
             let items = projection.expr.iter().zip(projection.schema.iter());
             items
-                .filter(|(item, _)| matches!((*item).clone().unalias(), Expr::Column(c) if below.contains(&c)))
+                .filter(
+                    |(item, _)| matches!((*item).clone().unalias_nested().data, Expr::Column(c) if below.contains(&c)),
+                )
                 .map(|(_, field)| Column::from(field))
                 .collect()
         }

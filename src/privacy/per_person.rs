@@ -65,7 +65,7 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
     }
     let mut inner = vec![];
     for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
-        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(mixed("this aggregate; use COUNT, SUM, AVG, MIN or MAX per person"));
         };
         let (outer, known) = one(walk, &call, &input, &mut inner)?;

@@ -89,7 +89,7 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
     };
-    let (finish, passed) = intervals::close(intervals::thread(&released)?, asked.intervals)?;
+    let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
     Ok(Analysis {
         releases: walk.releases,
         public_inputs: walk.public_inputs,

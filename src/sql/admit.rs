@@ -175,8 +175,9 @@ fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
 
 /// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
 fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
+    // In this order: a condition still in ON would be lifted out of reach by the elimination of cross joins.
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
-        vec![Arc::new(EliminateCrossJoin::new()), Arc::new(ExtractEquijoinPredicate::new())];
+        vec![Arc::new(ExtractEquijoinPredicate::new()), Arc::new(EliminateCrossJoin::new())];
     let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);
     Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
 }
