@@ -1,4 +1,4 @@
-//! What stands around a story: an enclave with persons, accounts of every role and permits.
+//! What stands around a story? An enclave with persons, accounts of every role and permits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
