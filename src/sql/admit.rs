@@ -50,10 +50,10 @@ impl Default for Limits {
 /// A planned question over known tables: typed, casts explicit, join keys extracted, nothing optimised. Only
 /// [`admit`] makes one:
 /// ```compile_fail,E0451
-/// use datafusion::{arrow::datatypes::DataType, logical_expr::LogicalPlan};
-/// use sekisho::{sql::Question, terms::Touched};
-/// fn forge(plan: LogicalPlan, touched: Touched, parameters: Vec<DataType>) -> Question {
-///     Question { plan, touched, public: true, parameters }
+/// use datafusion::logical_expr::LogicalPlan;
+/// use sekisho::sql::Question;
+/// fn forge(plan: LogicalPlan, others: Question) -> Question {
+///     Question { plan, ..others }
 /// }
 /// ```
 #[must_use]
