@@ -1,7 +1,7 @@
 //! What does a WHERE clause say about the rows that pass it?
 
 use datafusion::{
-    common::DFSchema,
+    common::{DFSchema, ScalarValue},
     logical_expr::{BinaryExpr, Expr, Operator},
 };
 

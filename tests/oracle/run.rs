@@ -15,7 +15,7 @@ use datafusion::common::ScalarValue;
 use sekisho::{
     engine::{Engine, EngineFault, EngineLimits, RangedTables, schema::arrow_schema},
     privacy::{Analysis, Asked, Bounds, Exact, analyze},
-    sql::{Call, CataloguedTable, Directory, Limits, Standing, admit, parse},
+    sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
     terms::{DatasetName, PopulationName, Refusal},
 };
 
@@ -61,7 +61,7 @@ pub fn ask(directory: &Directory, sql: &str, asked: &Asked, bounds: &Bounds) -> 
         return Err(Refusal::NotAQuestion { hint: "not a question".into() });
     };
     let today = chrono::NaiveDate::from_ymd_opt(2003, 6, 15).unwrap();
-    let question = admit(*statement, directory, today, None, &limits)?;
+    let question = admit(*statement, directory, today, Parameters::Bound(vec![]), &limits)?;
     analyze(&question, asked, bounds)
 }
 
