@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -191,12 +192,7 @@ pub fn make(beginning: &Beginning, accounts: &[FirstAccount], keep_passwords: bo
         .map_err(|fault| Stop::Usage(format!("{}: {fault}", beginning.directory.display())))?;
     refuse_if_filled(&directory)?;
     let draft = draft_beside(&directory)?;
-    let folder = |path: &Path| {
-        let mut builder = std::fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(path).map_err(|fault| disk(path, &fault))
-    };
-    folder(&draft)?;
+    private_folder(&draft)?;
     let made = fill(&draft, &directory, beginning, accounts, keep_passwords, clock);
     let made = made.and_then(|()| std::fs::rename(&draft, &directory).map_err(|fault| disk(&directory, &fault)));
     if made.is_err() {
@@ -246,7 +242,7 @@ fn fill(
     }
     write(LOG_KEY, &format!("{}\n", books.verifier().to_text()))?;
     drop(books);
-    std::fs::create_dir(draft.join("data")).map_err(|fault| disk(draft, &fault))?;
+    private_folder(&draft.join("data"))?;
 
     // 4. Where and as whom to connect.
     if keep_passwords {
@@ -327,6 +323,11 @@ pub fn default_delta(population_max: u64) -> f64 {
         delta = exact;
     }
     delta
+}
+
+fn private_folder(path: &Path) -> Result<(), Stop> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|fault| disk(path, &fault))
 }
 
 fn refuse_if_filled(directory: &Path) -> Result<(), Stop> {
