@@ -60,6 +60,12 @@ impl FileTables {
         Self { version: Some(Version { schema, directory, manifest, model }), public: BTreeMap::new() }
     }
 
+    /// The same with public tables beside.
+    #[must_use]
+    pub fn with_public(self, public: PublicFiles) -> Self {
+        Self { public, ..self }
+    }
+
     /// Public tables alone.
     #[must_use]
     pub fn public_only(public: PublicFiles) -> Self {

@@ -1,4 +1,6 @@
-//! What stands around a story? An enclave with persons, accounts of every role and permits.
+//! Where does a story take place, and who is in it?
+//!
+//! An enclave with persons, accounts of every role and permits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -63,16 +65,20 @@ pub fn ground() -> &'static Arc<Ground> {
         // What the operator would read, for whoever looks into a failing story: RUST_LOG=sekisho=warn.
         let log = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(log).with_test_writer().try_init();
-        let root = own_folder("ground");
-        let source = root.join("source");
-        let plan = synth::SynthPlan { persons: PERSONS, seed: 7, out: source.clone(), format: synth::Format::Parquet };
-        synth::generate(&plan, &|_| {}).unwrap();
-        let vocabulary = source.join(synth::VOCABULARY);
-        Arc::new(Ground::new(root, source, "omop-5.4", PERSONS, Some(vocabulary), 0.0))
+        Arc::new(Ground::of_persons(own_folder("ground"), PERSONS))
     })
 }
 
 impl Ground {
+    /// Synthetic persons, below `root`.
+    pub fn of_persons(root: PathBuf, persons: u64) -> Self {
+        let source = root.join("source");
+        let plan = synth::SynthPlan { persons, seed: 7, out: source.clone(), format: synth::Format::Parquet };
+        synth::generate(&plan, &|_| {}).unwrap();
+        let vocabulary = source.join(synth::VOCABULARY);
+        Self::new(root, source, "omop-5.4", persons, Some(vocabulary), 0.0)
+    }
+
     /// Ingests the delivery in `source` and, where there is one, the vocabulary.
     pub fn new(
         root: PathBuf,
