@@ -9,9 +9,9 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ScalarValue},
     functions::core::expr_fn::{greatest, least, nullif},
-    functions::math::expr_fn::round,
+    functions::math::{expr_fn::round, isnan},
     logical_expr::{
-        Aggregate, AggregateUDF, Expr, LogicalPlan, Projection, TryCast,
+        Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams},
         lit,
     },
@@ -167,19 +167,23 @@ fn on_grid(value: Expr, grid: &Grid) -> Expr {
     // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
     let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
     let null = Expr::Literal(ScalarValue::Float64(None), None);
-    let case = Expr::Case(datafusion::logical_expr::Case::new(
-        None,
-        vec![(Box::new(clamped.is_null()), Box::new(null))],
-        Some(Box::new(bounded)),
-    ));
+    let case =
+        Expr::Case(Case::new(None, vec![(Box::new(clamped.is_null()), Box::new(null))], Some(Box::new(bounded))));
     Expr::TryCast(TryCast::new(Box::new(case), DataType::Int64))
 }
 
+/// NaN of either sign becomes NULL and -0 becomes 0, so that no value depends on the order of a person's rows.
 fn without_nan(value: Expr, data_type: &DataType) -> Expr {
-    match data_type {
-        DataType::Float64 => nullif(value, lit(f64::NAN)),
-        _ => value,
+    if !data_type.is_floating() {
+        return value;
     }
+    let null = ScalarValue::try_new_null(data_type).unwrap_or(ScalarValue::Null);
+    let zero = ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Float64(Some(0.0)));
+    Expr::Case(Case::new(
+        None,
+        vec![(Box::new(isnan().call(vec![value.clone()])), Box::new(Expr::Literal(null, None)))],
+        Some(Box::new(value + Expr::Literal(zero, None))),
+    ))
 }
 
 fn as_float(value: Expr) -> Expr {
