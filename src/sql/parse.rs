@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Set, Statement, Value},
     dialect::PostgreSqlDialect,
     parser::{Parser, ParserError},
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
 use super::Limits;
@@ -39,16 +40,30 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     if text.len() > limits.text_bytes_max {
         return Err(Refusal::TooComplex { limit: format!("at most {} bytes of SQL", limits.text_bytes_max) });
     }
-    let mut statements = Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(limits.nesting_max)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(ParserError::from);
+    let mut statements = tokens
+        .and_then(|tokens| {
+            let parser = Parser::new(&dialect).with_recursion_limit(limits.nesting_max);
+            parser.with_tokens_with_locations(numbered(tokens)).parse_statements()
+        })
         .map_err(|fault| not_sql(&fault, limits))?;
     let statement = statements.pop().ok_or(Refusal::NotSql { line: 1, column: 1 })?;
     match (statements.is_empty(), statement) {
         (false, _) => Err(not_a_question("ask one question at a time")),
         (true, statement) => classify(statement),
     }
+}
+
+/// The `?` of JDBC and ODBC as `$1`, `$2` and so on, in a text that numbers none itself.
+fn numbered(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if tokens.iter().any(|t| matches!(t.token, Token::Placeholder(_))) {
+        return tokens;
+    }
+    for (number, mark) in (1_u32..).zip(tokens.iter_mut().filter(|t| t.token == Token::Question)) {
+        mark.token = Token::Placeholder(format!("${number}"));
+    }
+    tokens
 }
 
 fn classify(statement: Statement) -> Result<Call, Refusal> {
@@ -182,6 +197,16 @@ mod tests {
         for refused in ["", "SELEC 1", "SELECT 'open", "hello"] {
             assert_eq!(code(refused), "not_sql", "{refused}");
         }
+    }
+
+    #[test]
+    fn question_marks_are_parameters_in_their_order() {
+        let Ok(Call::Ask(statement)) = parse("SELECT 1 WHERE a = ? AND b < ?", &Limits::default()) else {
+            panic!("not admitted");
+        };
+        assert_eq!(statement.to_string(), "SELECT 1 WHERE a = $1 AND b < $2");
+        assert_eq!(code("SELECT '?'"), "admitted");
+        assert_eq!(code("SELECT 1 WHERE a = ? AND b < $1"), "not_sql", "one way of writing them at a time");
     }
 
     #[test]
