@@ -66,9 +66,6 @@ sekisho query --connect D/connect.json --explain 'SELECT COUNT(*) FROM death'\n\
 Noisy values are printed with their 95 % half-width. `SELECT * FROM sekisho.my_budget` says what is left."
 )]
 pub struct Query {
-    /// Where to ask.
-    #[command(flatten)]
-    pub connection: Connection,
     /// The permit under which to ask.
     #[arg(long, value_name = "P-...")]
     pub permit: Option<String>,
@@ -83,6 +80,9 @@ pub struct Query {
     pub format: Format,
     /// The question, or - to read it from standard input.
     pub sql: String,
+    /// Where to ask.
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 /// Asks, writes the answer to `out` and everything else to `err`; the exit status.

@@ -33,7 +33,7 @@ impl<'a> Teller<'a> {
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), Stop> {
         for line in text.lines() {
-            writeln!(self.out, "   {line}")?;
+            writeln!(self.out, "{}", format!("   {line}").trim_end())?;
         }
         Ok(self.out.flush()?)
     }
