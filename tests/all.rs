@@ -1,3 +1,12 @@
 //! Does the whole hold together, seen from outside?
 
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod misuse;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod shared_data;
+#[cfg(test)]
+mod tidy;

@@ -20,7 +20,7 @@ pub const ENTRIES: &str = "entries.jsonl";
 pub const KEY: &str = "log.vkey";
 
 /// One entry as a line of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportLine {
     /// The number, from 0 without gaps.

@@ -1,13 +1,13 @@
 //! How does an entry get into the log, and out again?
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value, json};
 
 use super::{
     AuditFault,
-    canonical::canonical,
+    canonical::{canonical, is_canonical},
     checkpoint::Checkpoint,
     commitment::{Salt, fresh_salt, leaf_of},
     note::Signer,
@@ -39,7 +39,7 @@ CREATE TRIGGER nodes_stay BEFORE DELETE ON nodes BEGIN SELECT raise(ABORT, 'the 
 ";
 
 /// What an entry is to say, before it has a number.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Draft {
     /// When.
     pub at: Instant,
@@ -56,7 +56,7 @@ pub struct Draft {
 }
 
 /// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its number, which is its place in the tree.
     pub number: EntryNumber,
@@ -65,6 +65,13 @@ pub struct Entry {
     pub body: String,
     /// What hides it in the tree.
     pub salt: Salt,
+}
+
+// Bodies hold the texts of questions, salts are secret: neither belongs into anything printed.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 /// Where the tree stands.
@@ -83,6 +90,10 @@ pub struct Head {
 pub fn append(connection: &Connection, draft: Draft) -> Result<Entry, AuditFault> {
     let number = size(connection)?;
     let entry = Entry { number: EntryNumber(number), body: body(number, draft), salt: fresh_salt()? };
+    // INVARIANT: what is in the log verifies. A body nested deeper than verifiers read would spoil every later export.
+    if !is_canonical(&entry.body) {
+        return Err(AuditFault::Wording);
+    }
     connection.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3)")?.execute(params![
         to_column(number)?,
         entry.body,
@@ -100,6 +111,16 @@ pub fn append(connection: &Connection, draft: Draft) -> Result<Entry, AuditFault
 pub fn head(connection: &Connection) -> Result<Head, AuditFault> {
     let size = size(connection)?;
     Ok(Head { size, root: tree::root(size, |l, p| node(connection, l, p))? })
+}
+
+/// How many leaves the tree has: as many as there are entries, or the books are damaged.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail.
+pub fn leaves(connection: &Connection) -> Result<u64, AuditFault> {
+    let mut statement =
+        connection.prepare_cached("SELECT coalesce(max(position) + 1, 0) FROM nodes WHERE level = 0")?;
+    Ok(from_column(statement.query_row([], |row| row.get(0))?)?)
 }
 
 /// The entries of `range` that exist, in order.

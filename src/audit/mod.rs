@@ -20,7 +20,7 @@ pub use canonical::{canonical, is_canonical};
 pub use checkpoint::{Checkpoint, LEDGER_LINE};
 pub use commitment::{Salt, leaf_of};
 pub use export::{ENTRIES, ExportLine, KEY, read_lines};
-pub use log::{Draft, Entry, Head, SCHEMA, append, checkpoint, entries, entry, head, receipt};
+pub use log::{Draft, Entry, Head, SCHEMA, append, checkpoint, entries, entry, head, leaves, receipt};
 pub use note::{Signer, Verifier, VerifierFault};
 pub use receipt::{Receipt, ReceiptFault};
 pub use text::{from_hex, to_hex};
@@ -35,6 +35,9 @@ pub enum AuditFault {
     /// The operating system gave no randomness for a salt.
     #[error("no randomness from the operating system")]
     Randomness,
+    /// An entry would not be readable: it nests too deep.
+    #[error("an entry nests too deep for the log")]
+    Wording,
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),

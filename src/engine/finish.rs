@@ -1,15 +1,20 @@
-//! What is done with values that may be shown: HAVING, ORDER BY, LIMIT, arithmetic; and answers about nobody.
+//! What is done with values that may be shown, and what with questions about nobody?
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{
         array::{Array, RecordBatch},
         datatypes::{Field, Schema, SchemaRef},
     },
+    catalog::TableProvider,
     common::tree_node::{Transformed, TransformedResult, TreeNode},
-    logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator},
+    logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ident},
     physical_plan::collect,
+    prelude::{DataFrame, SessionContext},
 };
 
 use super::{
@@ -67,11 +72,36 @@ pub async fn public_answer(
     Ok(Finished { batches: retype(&finished.batches, &schema)?, schema })
 }
 
+impl Engine {
+    /// How many rows a public table has, and which of `columns` hold each value at most once in it.
+    ///
+    /// # Errors
+    /// [`EngineFault`] where the table cannot be read.
+    pub async fn measure_public(
+        &self,
+        table: Arc<dyn TableProvider>,
+        columns: &[String],
+    ) -> Result<(u64, BTreeSet<String>), EngineFault> {
+        let context = SessionContext::new_with_state(self.state().clone());
+        let frame = context.read_table(table).map_err(EngineFault::planned)?;
+        let rows = frame.clone().count().await.map_err(EngineFault::run)?;
+        let mut unique = BTreeSet::new();
+        for name in columns {
+            let values = frame.clone().select(vec![ident(name)]).and_then(DataFrame::distinct);
+            let values = values.map_err(EngineFault::planned)?.count().await.map_err(EngineFault::run)?;
+            if values == rows {
+                unique.insert(name.clone());
+            }
+        }
+        Ok((u64::try_from(rows).unwrap_or(u64::MAX), unique))
+    }
+}
+
 async fn run(
     engine: &Engine,
     plan: LogicalPlan,
     tables: &dyn RangedTables,
-    placeholders: &[Arc<dyn datafusion::catalog::TableProvider>],
+    placeholders: &[Arc<dyn TableProvider>],
 ) -> Result<Finished, EngineFault> {
     let bound = bind(plan, tables, placeholders, None)?;
     let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;

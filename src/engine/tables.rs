@@ -38,43 +38,55 @@ pub trait RangedTables: Send + Sync {
 /// The tables of a data version and of public vocabularies, as Parquet files.
 #[derive(Debug, Clone)]
 pub struct FileTables {
+    version: Option<Version>,
+    public: PublicFiles,
+}
+
+/// Public tables: by schema and table their file and columns.
+pub type PublicFiles = BTreeMap<(String, String), (PathBuf, SchemaRef)>;
+
+#[derive(Debug, Clone)]
+struct Version {
     schema: String,
     directory: PathBuf,
     manifest: Arc<Manifest>,
     model: Arc<Model>,
-    /// Public tables: files by schema and table, with their columns.
-    public: BTreeMap<(String, String), (PathBuf, SchemaRef)>,
 }
 
 impl FileTables {
     /// The version in `directory`, seen as the SQL schema `schema`.
     #[must_use]
     pub fn new(schema: String, directory: PathBuf, manifest: Arc<Manifest>, model: Arc<Model>) -> Self {
-        Self { schema, directory, manifest, model, public: BTreeMap::new() }
+        Self { version: Some(Version { schema, directory, manifest, model }), public: BTreeMap::new() }
     }
 
-    /// Adds a public table.
-    pub fn add_public(&mut self, schema: String, name: String, file: PathBuf, columns: SchemaRef) {
-        self.public.insert((schema, name), (file, columns));
+    /// The same with public tables beside.
+    #[must_use]
+    pub fn with_public(self, public: PublicFiles) -> Self {
+        Self { public, ..self }
+    }
+
+    /// Public tables alone.
+    #[must_use]
+    pub fn public_only(public: PublicFiles) -> Self {
+        Self { version: None, public }
     }
 }
 
 impl RangedTables for FileTables {
     fn ranges(&self) -> u32 {
-        self.manifest.ranges
+        self.version.as_ref().map_or(1, |v| v.manifest.ranges)
     }
 
     fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
         if let Some((file, columns)) = self.public.get(&(schema.to_owned(), name.to_owned())) {
             return parquet(file, Arc::clone(columns), false);
         }
-        if schema != self.schema {
-            return Err(EngineFault::Missing);
-        }
-        let columns = self.model.table(name).map(|t| Arc::new(arrow_schema(t))).ok_or(EngineFault::Missing)?;
-        let files = self.manifest.files(name, range);
+        let version = self.version.as_ref().filter(|v| v.schema == schema).ok_or(EngineFault::Missing)?;
+        let columns = version.model.table(name).map(|t| Arc::new(arrow_schema(t))).ok_or(EngineFault::Missing)?;
+        let files = version.manifest.files(name, range);
         match files.as_slice() {
-            [file] => parquet(&self.directory.join(file), columns, range.is_some()),
+            [file] => parquet(&version.directory.join(file), columns, range.is_some()),
             _ => Err(EngineFault::Missing),
         }
     }

@@ -5,6 +5,14 @@ use std::collections::BTreeSet;
 use crate::terms::{AccountName, Language, Role};
 
 /// Somebody who signed in: a proof, since only this folder can build one.
+///
+/// ```compile_fail,E0451
+/// use std::collections::BTreeSet;
+/// use sekisho::{identity::Principal, terms::{AccountName, Language, Role}};
+/// fn forge(account: AccountName, roles: BTreeSet<Role>) -> Principal {
+///     Principal { account, roles, language: Language::En }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -39,7 +47,6 @@ impl Principal {
 
     /// A principal out of thin air, for the tests of the floors above.
     #[cfg(test)]
-    #[must_use]
     #[allow(clippy::expect_used, reason = "test only")]
     pub fn for_tests(account: &str, roles: impl IntoIterator<Item = Role>) -> Self {
         let account = AccountName::new(account).expect("an account name");

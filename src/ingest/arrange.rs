@@ -192,8 +192,7 @@ impl<'a> Bucket<'a> {
         if let Some(at) = self.plan.key_at {
             keys.extend(self.keys_and_owners(at));
         }
-        let columns: Vec<usize> = (1..self.rows.num_columns()).collect();
-        self.rows.project(&columns).map_err(stopped)
+        self.plan.check.written(&self.rows)
     }
 
     /// A rejected row may be one that others of this table refer to, so this goes on until nothing changes.

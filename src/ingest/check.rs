@@ -10,21 +10,24 @@ use std::{
 
 use chrono::NaiveDate;
 use datafusion::arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array, new_null_array},
-    buffer::{BooleanBuffer, NullBuffer},
+    array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, NullArray, RecordBatch, UInt64Array, new_null_array},
+    buffer::BooleanBuffer,
     compute::{filter_record_batch, nullif},
     datatypes::{DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType},
 };
 
 use super::{
-    convert::{Converted, convert, stored_type},
+    convert::{Converted, convert},
     fault::IngestFault,
     people::People,
     pseudonym::{Pseudonyms, Recent},
     report::{Emptied, Reason, TableQuality},
     source::SourceBatch,
 };
-use crate::catalog::{Column, ColumnClass, ColumnType, Domain, OutsideRule, Table, TableKind};
+use crate::{
+    catalog::{Column, ColumnClass, ColumnType, Domain, OutsideRule, Table, TableKind},
+    engine::schema::{arrow_schema, arrow_type},
+};
 
 /// The hidden first column of rows on their way: which file and row of the source they come from.
 pub(super) const ORIGIN: &str = " origin";
@@ -65,6 +68,8 @@ struct ColumnCheck {
     column: Column,
     role: Role,
     listed: Option<Listed>,
+    /// No file of the source has it.
+    absent: bool,
 }
 
 /// The check of one table.
@@ -72,7 +77,7 @@ pub(super) struct TableCheck {
     columns: Vec<ColumnCheck>,
     /// The columns as they are written.
     pub(super) schema: SchemaRef,
-    /// The same behind the origin.
+    /// The same behind the origin; columns that no file has take no room on the way.
     pub(super) travelling: SchemaRef,
 }
 
@@ -114,17 +119,44 @@ impl TableCheck {
             if matches!(role, Role::Owner) && column.nullable {
                 return Err(refuse("the owner key may be NULL"));
             }
-            columns.push(ColumnCheck { listed: column.domain.as_ref().map(listed), column: column.clone(), role });
+            columns.push(ColumnCheck {
+                listed: column.domain.as_ref().map(listed),
+                column: column.clone(),
+                role,
+                absent: false,
+            });
         }
         let owned = columns.iter().any(|c| matches!(c.role, Role::Owner));
         if (table.kind == TableKind::Unit) != owned {
             return Err(refuse("a unit table, and no other, has an owner key among its columns"));
         }
-        let field = |c: &ColumnCheck| Field::new(&c.column.name, stored_type(c.column.data_type), c.column.nullable);
-        let fields: Vec<Field> = columns.iter().map(field).collect();
-        let schema = Arc::new(Schema::new(fields.clone()));
-        let travelling = [vec![Field::new(ORIGIN, DataType::UInt64, false)], fields].concat();
-        Ok(Self { columns, schema, travelling: Arc::new(Schema::new(travelling)) })
+        let schema = Arc::new(arrow_schema(table));
+        let travelling = travelling(&schema, &columns);
+        Ok(Self { columns, schema, travelling })
+    }
+
+    /// Says which columns no file has.
+    pub(super) fn leave_absent(&mut self, given: &BTreeSet<String>) {
+        for check in &mut self.columns {
+            check.absent = !given.contains(&check.column.name);
+        }
+        self.travelling = travelling(&self.schema, &self.columns);
+    }
+
+    /// Whether no file has the column.
+    pub(super) fn is_absent(&self, name: &str) -> bool {
+        self.columns.iter().any(|check| check.absent && check.column.name == name)
+    }
+
+    /// Rows as they are written: without their origin, with the columns that no file has.
+    pub(super) fn written(&self, rows: &RecordBatch) -> Result<RecordBatch, IngestFault> {
+        let given = rows.columns().iter().skip(1).zip(self.schema.fields());
+        let columns = given.map(|(column, field)| match column.data_type() {
+            DataType::Null => new_null_array(field.data_type(), rows.num_rows()),
+            _ => Arc::clone(column),
+        });
+        let stopped = |_| IngestFault::Stopped("writing rows");
+        RecordBatch::try_new(Arc::clone(&self.schema), columns.collect()).map_err(stopped)
     }
 
     /// The names of the columns to read.
@@ -158,6 +190,10 @@ impl TableCheck {
             broken: batch.broken.iter().map(|row| origin(file.0, *row)).collect(),
         };
         for check in &self.columns {
+            if check.absent {
+                judged.columns.push(Arc::new(NullArray::new(rows)));
+                continue;
+            }
             let converted = match batch.columns.column_by_name(&check.column.name) {
                 None => new_null(check, rows),
                 Some(given) => convert(given, check.column.data_type).ok_or_else(|| IngestFault::ColumnType {
@@ -192,7 +228,7 @@ impl TableCheck {
         memory: &mut Memory,
     ) -> Result<Linked, IngestFault> {
         for (at, check) in self.columns.iter().enumerate() {
-            let Some(given) = judged.columns.get_mut(at) else { continue };
+            let Some(given) = judged.columns.get_mut(at).filter(|_| !check.absent) else { continue };
             match &check.role {
                 Role::Value => {}
                 Role::Owner => *given = owner_keys(given, people, census, &judged.origins, &mut judged.verdicts),
@@ -225,6 +261,14 @@ impl TableCheck {
     }
 }
 
+fn travelling(schema: &SchemaRef, columns: &[ColumnCheck]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(columns).map(|(field, check)| match check.absent {
+        true => field.as_ref().clone().with_data_type(DataType::Null),
+        false => field.as_ref().clone(),
+    });
+    Arc::new(Schema::new([Field::new(ORIGIN, DataType::UInt64, false)].into_iter().chain(fields).collect::<Vec<_>>()))
+}
+
 /// Foreign keys carry the label of what they refer to, so that they still match it.
 fn label(table: &Table, column: &Column) -> String {
     let foreign = table.foreign_keys.iter().find(|key| key.column == column.name);
@@ -246,7 +290,7 @@ fn listed(domain: &Domain) -> Listed {
 }
 
 fn new_null(check: &ColumnCheck, rows: usize) -> Converted {
-    let array = new_null_array(&stored_type(check.column.data_type), rows);
+    let array = new_null_array(&arrow_type(check.column.data_type), rows);
     Converted { array, unreadable: None, not_finite: 0 }
 }
 

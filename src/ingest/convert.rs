@@ -13,11 +13,11 @@ use datafusion::arrow::{
     },
     buffer::BooleanBuffer,
     compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit},
+    datatypes::{DataType, Date32Type, Float64Type, Int64Type},
     util::display::FormatOptions,
 };
 
-use crate::catalog::ColumnType;
+use crate::{catalog::ColumnType, engine::schema::arrow_type};
 
 /// The largest whole number below which a DOUBLE holds every whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -33,24 +33,12 @@ pub(super) struct Converted {
     pub(super) not_finite: u64,
 }
 
-/// The type in memory and on disk.
-pub(super) fn stored_type(declared: ColumnType) -> DataType {
-    match declared {
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Utf8 => DataType::Utf8,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        ColumnType::Boolean => DataType::Boolean,
-    }
-}
-
 /// The values of `array` as `declared`, or nothing where no value of its type can be one.
 pub(super) fn convert(array: &ArrayRef, declared: ColumnType) -> Option<Converted> {
     let array = plain(array)?;
     if *array.data_type() == DataType::Null {
         return Some(Converted {
-            array: new_null_array(&stored_type(declared), array.len()),
+            array: new_null_array(&arrow_type(declared), array.len()),
             unreadable: None,
             not_finite: 0,
         });
@@ -133,7 +121,7 @@ fn to_date(array: &ArrayRef) -> Option<Converted> {
 }
 
 fn to_timestamp(array: &ArrayRef) -> Option<Converted> {
-    let target = stored_type(ColumnType::Timestamp);
+    let target = arrow_type(ColumnType::Timestamp);
     match array.data_type() {
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => by_cast(array, &target),
         DataType::Utf8 => Some(parsed::<TimestampMicrosecondArray, _>(array, |text| {

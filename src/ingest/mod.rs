@@ -180,7 +180,7 @@ pub fn ingest(load: &Load<'_>, progress: &dyn Fn(Progress<'_>)) -> Result<Loaded
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     let manifest_mac = manifest(load, tables).write(stage.folder(), load.file_key)?;
     let rejects = rejects.finish()?;
-    stage.publish(Some((&rejects, &load.data_dir.join(format!("rejects-{}.csv", load.version)))))?;
+    stage.publish(&rejects)?;
     progress(Progress::Published);
     Ok(Loaded { version: load.version, manifest_mac, report })
 }

@@ -123,11 +123,11 @@ impl<'a> TablePlan<'a> {
         delivered: &BTreeSet<String>,
         report: &mut QualityReport,
     ) -> Result<Self, IngestFault> {
-        let check = TableCheck::new(table)?;
+        let mut check = TableCheck::new(table)?;
         match &files {
             None => report.tables_missing.push(table.name.clone()),
             Some(files) => {
-                report.tables.insert(table.name.clone(), inspect(table, &check, files)?);
+                report.tables.insert(table.name.clone(), inspect(table, &mut check, files)?);
             }
         }
         let position = |name: &str| check.schema.index_of(name).ok();
@@ -142,7 +142,8 @@ impl<'a> TablePlan<'a> {
             table.foreign_keys.iter().filter(own).filter(|key| delivered.contains(&key.table) && local(&key.table));
         let links = links.filter_map(|key| {
             let (column, table) = (key.column.as_str(), key.table.as_str());
-            position(column).map(|at| Link { column, at, table, missing: key.missing })
+            let at = position(column).filter(|_| !check.is_absent(column));
+            at.map(|at| Link { column, at, table, missing: key.missing })
         });
         let links = links.collect();
         let key_at = referred(&table.name).filter(|_| table.name != PERSON).and_then(position);
@@ -153,15 +154,21 @@ impl<'a> TablePlan<'a> {
 }
 
 /// Looks at the headers of all files before any row is read.
-pub(super) fn inspect(table: &Table, check: &TableCheck, files: &[SourceFile]) -> Result<TableQuality, IngestFault> {
+pub(super) fn inspect(
+    table: &Table,
+    check: &mut TableCheck,
+    files: &[SourceFile],
+) -> Result<TableQuality, IngestFault> {
     let mut found = TableQuality::default();
-    let (mut missing, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    let (mut missing, mut unknown, mut all) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for file in files {
         let given = file.columns()?;
         missing.extend(check.missing(&file.name, &given)?);
-        unknown.extend(given.into_iter().filter(|name| table.column(name).is_none()));
+        unknown.extend(given.iter().filter(|name| table.column(name).is_none()).cloned());
+        all.extend(given);
         found.files.push(file.name.clone());
     }
+    check.leave_absent(&all);
     found.columns_missing = missing.into_iter().collect();
     found.columns_unknown = unknown.into_iter().collect();
     Ok(found)

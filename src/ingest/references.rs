@@ -67,7 +67,7 @@ pub(super) fn read_references(
     }
     let mut sorted = Vec::new();
     for (plan, rows) in plans.iter().zip(tables) {
-        let rows = sort(&rows)?;
+        let rows = sort(&plan.check.written(&rows)?)?;
         if let Some(found) = report.tables.get_mut(&plan.table.name) {
             found.rows_written = rows.num_rows() as u64;
             for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
@@ -169,15 +169,13 @@ fn reject(
     filter_record_batch(rows, &BooleanArray::from(stays.to_vec())).map_err(stopped)
 }
 
-/// Without the origin, by all columns in their order.
+/// By all columns in their order.
 fn sort(rows: &RecordBatch) -> Result<RecordBatch, IngestFault> {
-    let columns: Vec<usize> = (1..rows.num_columns()).collect();
-    let rows = rows.project(&columns).map_err(stopped)?;
     let ascending = Some(SortOptions { descending: false, nulls_first: false });
     let order: Vec<SortColumn> =
         rows.columns().iter().map(|c| SortColumn { values: Arc::clone(c), options: ascending }).collect();
     let order = lexsort_to_indices(&order, None).map_err(stopped)?;
-    take_record_batch(&rows, &order).map_err(stopped)
+    take_record_batch(rows, &order).map_err(stopped)
 }
 
 fn stopped(_: ArrowError) -> IngestFault {

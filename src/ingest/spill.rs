@@ -7,8 +7,7 @@
 use std::{
     fs::File,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
 };
 
 use datafusion::arrow::{
@@ -117,20 +116,12 @@ impl Spilled {
     pub(super) fn buckets(&self) -> usize {
         self.chunks.len()
     }
-
-    /// The columns of its rows.
-    pub(super) fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    /// Where the rows wait.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use datafusion::arrow::{
         array::{AsArray, Int64Array, StringArray},
         datatypes::{DataType, Field, Int64Type, Schema},

@@ -21,6 +21,7 @@ pub(super) struct Stage {
     scratch: PathBuf,
     target: PathBuf,
     parent: PathBuf,
+    version: DataVersion,
     /// Holds the lock of the folder: one load at a time.
     _lock: File,
 }
@@ -60,7 +61,7 @@ impl Stage {
         }
         let folder = data_dir.join(format!(".{version}.tmp-{}", std::process::id()));
         let scratch = data_dir.join(format!(".{version}.tmp-{}-rows", std::process::id()));
-        let stage = Self { folder, scratch, target, parent: data_dir.to_path_buf(), _lock: lock };
+        let stage = Self { folder, scratch, target, parent: data_dir.to_path_buf(), version, _lock: lock };
         private_folder(&stage.folder)?;
         private_folder(&stage.scratch)?;
         Ok(stage)
@@ -74,23 +75,28 @@ impl Stage {
         &self.scratch
     }
 
-    /// Lets the version appear, with the file `beside` renamed into the folder of the versions first.
-    pub(super) fn publish(self, beside: Option<(&Path, &Path)>) -> Result<(), IngestFault> {
+    /// Lets the version appear, after the file `rejects` was renamed into the folder of the versions.
+    pub(super) fn publish(self, rejects: &Path) -> Result<(), IngestFault> {
+        let beside = self.parent.join(format!("rejects-{}.csv", self.version));
         sync_folders(&self.folder)?;
-        if let Some((from, to)) = beside {
-            fs::rename(from, to).map_err(disk(to))?;
+        fs::rename(rejects, &beside).map_err(disk(&beside))?;
+        // On disk now: a hidden folder with all of the version, and its reject file. A crash here leaves the folder to the
+        // next load to remove, which writes the same reject file anew.
+        if let Err(said) = fs::rename(&self.folder, &self.target) {
+            let _ = fs::remove_file(&beside);
+            return Err(disk(&self.target)(said));
         }
-        fs::remove_dir_all(&self.scratch).map_err(disk(&self.scratch))?;
-        // On disk now: a hidden folder with all of the version. A crash here leaves it to the next load to remove.
-        fs::rename(&self.folder, &self.target).map_err(disk(&self.target))?;
         // On disk now: the version, perhaps not durably named yet. It is in force only once the books say so.
-        sync_folder(&self.parent)
+        sync_folder(&self.parent).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&self.target);
+            let _ = fs::remove_file(&beside);
+        })
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // After `publish` neither is there any more. What cannot be removed now is removed by the next load.
+        // After `publish` only the second is still there. What cannot be removed now is removed by the next load.
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_dir_all(&self.scratch);
     }
@@ -148,9 +154,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let stage = Stage::open(dir.path(), DataVersion(1)).unwrap();
         fs::write(stage.folder().join("x"), "x").unwrap();
+        let rejects = stage.scratch().join("rejects");
+        fs::write(&rejects, "x").unwrap();
         assert!(!dir.path().join("v1").exists());
-        stage.publish(None).unwrap();
-        assert_eq!(names(dir.path()), ["v1"]);
+        stage.publish(&rejects).unwrap();
+        assert_eq!(names(dir.path()), ["rejects-v1.csv", "v1"]);
         assert!(matches!(Stage::open(dir.path(), DataVersion(1)), Err(IngestFault::VersionExists(DataVersion(1)))));
         assert_eq!(next_version(dir.path()).unwrap(), DataVersion(2));
     }
@@ -162,6 +170,18 @@ mod tests {
         fs::write(stage.folder().join("x"), "x").unwrap();
         drop(stage);
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn a_version_that_cannot_appear_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Stage::open(dir.path(), DataVersion(1)).unwrap();
+        let rejects = stage.scratch().join("rejects");
+        fs::write(&rejects, "x").unwrap();
+        // Something stands in the way of the name.
+        fs::write(dir.path().join("v1"), "x").unwrap();
+        assert!(matches!(stage.publish(&rejects), Err(IngestFault::Disk { .. })));
+        assert_eq!(names(dir.path()), ["v1"]);
     }
 
     #[test]

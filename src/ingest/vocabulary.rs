@@ -80,8 +80,8 @@ pub fn ingest_vocabulary(
     for table in load.model.tables.values() {
         match (delivery.tables.remove(&table.name), table.kind) {
             (Some(files), TableKind::Public) => {
-                let check = TableCheck::new(table)?;
-                report.tables.insert(table.name.clone(), inspect(table, &check, &files)?);
+                let mut check = TableCheck::new(table)?;
+                report.tables.insert(table.name.clone(), inspect(table, &mut check, &files)?);
                 plans.push((table, check, files));
             }
             (Some(_), _) => {
@@ -116,7 +116,7 @@ pub fn ingest_vocabulary(
     let manifest = VocabularyManifest::new(name, release, load.version, model, load.date);
     let manifest_mac = VocabularyManifest { tables, ..manifest }.write(stage.folder(), load.file_key)?;
     let rejects = rejects.finish()?;
-    stage.publish(Some((&rejects, &load.data_dir.join(format!("rejects-{}.csv", load.version)))))?;
+    stage.publish(&rejects)?;
     progress(Progress::Published);
     Ok(LoadedVocabulary { version: load.version, manifest_mac, report })
 }
@@ -141,8 +141,7 @@ fn write_table(
             rejects.add(&table.name, files, &linked.rejects)?;
             progress(linked.found.rows_read);
             found.add(linked.found);
-            let columns: Vec<usize> = (1..linked.rows.num_columns()).collect();
-            let rows = linked.rows.project(&columns).map_err(|_| IngestFault::Stopped("writing a vocabulary"))?;
+            let rows = check.written(&linked.rows)?;
             found.rows_written += rows.num_rows() as u64;
             for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
                 found.columns.entry(field.name().clone()).or_default().nulls += column.null_count() as u64;

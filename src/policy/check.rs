@@ -98,7 +98,7 @@ mod tests {
     fn the_grid_on_file_is_the_grid_of_the_policy() {
         let grid = Policy::grid(None).unwrap();
         if std::env::var_os("SEKISHO_WRITE_GRID").is_some() {
-            fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/roles.golden"), &grid).unwrap();
+            return fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/roles.golden"), &grid).unwrap();
         }
         same_grid(&PolicyFiles::embedded().golden, &grid).unwrap();
     }

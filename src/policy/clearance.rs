@@ -9,6 +9,13 @@ use crate::{
 };
 
 /// This principal may do this now: a proof, since only this folder can build one. Covers one call.
+///
+/// ```compile_fail,E0451
+/// use sekisho::{identity::Principal, policy::Clearance};
+/// fn forge(principal: Principal, others: Clearance) -> Clearance {
+///     Clearance { principal, ..others }
+/// }
+/// ```
 #[must_use]
 pub struct Clearance {
     pub(super) principal: Principal,
@@ -101,6 +108,14 @@ impl std::fmt::Debug for Clearance {
 /// fn reserve(_: &sekisho::policy::QuestionClearance) {}
 /// fn after_the_first_judgement(clearance: &sekisho::policy::Clearance) {
 ///     reserve(clearance);
+/// }
+/// ```
+///
+/// and the second judgement cannot be skipped by wrapping the first:
+///
+/// ```compile_fail,E0603
+/// fn skip(clearance: sekisho::policy::Clearance) -> sekisho::policy::QuestionClearance {
+///     sekisho::policy::QuestionClearance(clearance)
 /// }
 /// ```
 #[must_use]

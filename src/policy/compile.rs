@@ -72,7 +72,7 @@ impl CompiledPermit {
 
     /// Whether the account may use this column there.
     pub fn allows_column(&self, who: &AccountName, used: &ColumnUse) -> bool {
-        used.column != NOTHING && self.allows(who, &used.schema, &used.table, &used.column, used.position.as_str())
+        word(&used.column) && self.allows(who, &used.schema, &used.table, &used.column, used.position.as_str())
     }
 
     fn allows(&self, who: &AccountName, schema: &str, table: &str, column: &str, position: &str) -> bool {

@@ -332,3 +332,186 @@ fn not_granted(names: impl Iterator<Item = String>) -> Refusal {
     };
     Refusal::NotGranted { what: format!("{}{more}", listed.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        permits::PermitState,
+        policy::{check::policy_of, example},
+        terms::Position,
+    };
+
+    fn policy() -> Policy {
+        policy_of(&PolicyFiles::embedded(), &example::ours()).unwrap()
+    }
+
+    fn hanako() -> Principal {
+        Principal::for_tests("hanako", [Role::Analyst])
+    }
+
+    fn now() -> Instant {
+        example::permit().not_before
+    }
+
+    fn touched(tables: &[&str], columns: &[(&str, &str, Position)]) -> Touched {
+        let table = |name: &str| name.split_once('.').map(|(s, t)| (s.to_owned(), t.to_owned())).unwrap();
+        let column = |(name, column, position): &(&str, &str, Position)| {
+            let (schema, table) = table(name);
+            ColumnUse { schema, table, column: (*column).into(), position: *position }
+        };
+        Touched { tables: tables.iter().map(|t| table(t)).collect(), columns: columns.iter().map(column).collect() }
+    }
+
+    fn asked(touched: &Touched) -> Result<QuestionClearance, Refusal> {
+        let policy = policy();
+        let clearance = policy.judge(&hanako(), &example::permit(), Action::Ask, now())?;
+        policy.judge_question(clearance, touched)
+    }
+
+    #[test]
+    fn a_clearance_carries_what_the_floors_above_need() {
+        let permit = example::permit();
+        let cleared =
+            asked(&touched(&["demo.person"], &[("demo.person", "gender_concept_id", Position::Group)])).unwrap();
+        assert_eq!(cleared.account().as_str(), "hanako");
+        assert_eq!((cleared.permit(), cleared.dataset()), (Some(&permit.id), Some(&permit.dataset)));
+        assert_eq!((cleared.purpose(), cleared.rule_pack()), (Some(&permit.purpose), Some("none")));
+        assert_eq!((cleared.per_question_epsilon(), cleared.action()), (Some(0.05), Action::Ask));
+        assert_eq!(cleared.policy_hash(), &policy().policy_hash(Some(&permit)).unwrap());
+        assert_eq!(cleared.at(), now());
+    }
+
+    #[test]
+    fn a_column_out_of_its_position_is_refused_by_name() {
+        let question = touched(&["demo.person"], &[("demo.person", "year_of_birth", Position::Filter)]);
+        let what = "demo.person.year_of_birth (filter)".into();
+        assert_eq!(asked(&question).err(), Some(Refusal::NotGranted { what }));
+    }
+
+    #[test]
+    fn everything_that_is_not_granted_is_named_tables_first() {
+        let question = touched(
+            &["demo.measurement", "demo.person"],
+            &[
+                ("demo.measurement", "value_as_number", Position::Aggregate),
+                ("demo.person", "gender_concept_id", Position::Group),
+                ("demo.person", "race_concept_id", Position::Group),
+            ],
+        );
+        let what =
+            "demo.measurement, demo.measurement.value_as_number (aggregate), demo.person.race_concept_id (group)";
+        assert_eq!(asked(&question).err(), Some(Refusal::NotGranted { what: what.into() }));
+    }
+
+    #[test]
+    fn a_refusal_stays_short_however_much_is_touched() {
+        let names: Vec<_> = (0..100).map(|n| format!("c{n:03}")).collect();
+        let columns: Vec<_> = names.iter().map(|n| ("demo.person", n.as_str(), Position::Group)).collect();
+        let Some(Refusal::NotGranted { what }) = asked(&touched(&["demo.person"], &columns)).err() else { panic!() };
+        assert!(what.ends_with("demo.person.c007 (group) and 92 more"), "{what}");
+    }
+
+    #[test]
+    fn a_column_is_judged_even_where_its_table_is_not_listed() {
+        let question = touched(&[], &[("demo.measurement", "value_as_number", Position::Filter)]);
+        assert!(matches!(asked(&question).err(), Some(Refusal::NotGranted { .. })));
+    }
+
+    #[test]
+    fn names_in_another_spelling_or_with_rule_characters_are_not_granted() {
+        for name in ["demo.PERSON", "DEMO.person", "demo.person ", "demo.*", "demo.person.x", "demo_sample.*", "demo.-"]
+        {
+            assert!(asked(&touched(&[name], &[])).is_err(), "{name}");
+        }
+        for column in ["*", "-", "", "GENDER_CONCEPT_ID", "gender_concept_id, group"] {
+            let question = touched(&["demo.person"], &[("demo.person", column, Position::Group)]);
+            assert!(asked(&question).is_err(), "{column:?}");
+            let whole = touched(&[], &[("demo.visit_occurrence", column, Position::Group)]);
+            // Under a whole table any word is granted: that there is such a column is for sql/ to say.
+            assert_eq!(asked(&whole).is_ok(), column == "GENDER_CONCEPT_ID", "{column:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_called_like_the_permit_or_a_role_gets_nothing_from_it() {
+        for name in ["P-2026-0001", "analyst", "permit"] {
+            let other = Principal::for_tests(name, [Role::Analyst]);
+            let refused = policy().judge(&other, &example::permit(), Action::Ask, now()).err();
+            assert_eq!(refused, Some(Refusal::PermitNotActive), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_counts_from_the_next_call_although_the_rules_are_kept() {
+        let policy = policy();
+        let permit = example::permit();
+        assert!(policy.judge(&hanako(), &permit, Action::Ask, now()).is_ok());
+        let by = hanako().account().clone();
+        let revoked =
+            Permit { state: PermitState::Revoked { by, at: now(), reason: "asked for".into() }, ..permit.clone() };
+        assert_eq!(policy.judge(&hanako(), &revoked, Action::Ask, now()).err(), Some(Refusal::PermitNotActive));
+        assert_eq!(policy.kept().len(), 1, "compiled once");
+    }
+
+    #[test]
+    fn two_permits_of_one_number_do_not_share_rules() {
+        let policy = policy();
+        let narrow = Permit { grants: BTreeMap::from([("demo.death".into(), BTreeMap::new())]), ..example::permit() };
+        let question = touched(&["demo.person"], &[]);
+        let ask = |permit: &Permit| {
+            policy.judge(&hanako(), permit, Action::Ask, now()).and_then(|c| policy.judge_question(c, &question))
+        };
+        assert!(ask(&example::permit()).is_ok());
+        assert!(ask(&narrow).is_err());
+        assert_ne!(policy.policy_hash(Some(&narrow)).unwrap(), policy.policy_hash(Some(&example::permit())).unwrap());
+        assert_ne!(policy.policy_hash(None).unwrap(), policy.policy_hash(Some(&narrow)).unwrap());
+    }
+
+    #[test]
+    fn a_clearance_to_administer_asks_no_question() {
+        let policy = policy();
+        let aki = Principal::for_tests("aki", [Role::Auditor]);
+        let export = policy.judge_without_permit(&aki, Action::AuditExport, now()).unwrap();
+        let refused = policy.judge_question(export, &touched(&["audit.entries"], &[])).err();
+        assert_eq!(refused, Some(Refusal::RoleNotAllowed));
+    }
+
+    #[test]
+    fn roles_are_given_by_those_who_may_give_them() {
+        let policy = policy();
+        let by = |role, given: &[Role]| {
+            let given = given.iter().copied().collect();
+            policy.judge_account(&Principal::for_tests("rei", [role]), &given, now()).is_ok()
+        };
+        assert!(by(Role::Operator, &[Role::Analyst, Role::Operator]));
+        assert!(by(Role::Auditor, &[Role::Auditor]));
+        assert!(!by(Role::Operator, &[Role::Analyst, Role::Auditor]));
+        assert!(!by(Role::Operator, &[]), "an account without a role");
+        assert!(!by(Role::Analyst, &[Role::Analyst]));
+    }
+
+    #[test]
+    fn a_permit_that_cannot_be_compiled_opens_nothing() {
+        let broken =
+            Permit { grants: BTreeMap::from([("audit.entries".into(), BTreeMap::new())]), ..example::permit() };
+        let refused = policy().judge(&hanako(), &broken, Action::Ask, now()).err();
+        assert_eq!(refused, Some(Refusal::PermitNotActive));
+        assert!(policy().preview(&broken).is_err());
+    }
+
+    #[test]
+    fn a_large_question_under_a_large_permit_is_judged_in_well_under_a_second() {
+        let policy = policy();
+        let names: Vec<_> = (0..100).map(|n| format!("c{n:03}")).collect();
+        let positions = BTreeSet::from([Position::Filter, Position::Group]);
+        let granted = names.iter().map(|n| (n.clone(), positions.clone())).collect();
+        let permit = Permit { grants: BTreeMap::from([("demo.person".into(), granted)]), ..example::permit() };
+        let columns: Vec<_> = names.iter().map(|n| ("demo.person", n.as_str(), Position::Group)).collect();
+        let question = touched(&["demo.person"], &columns);
+        let clearance = policy.judge(&hanako(), &permit, Action::Ask, now()).unwrap();
+        let begun = std::time::Instant::now();
+        assert!(policy.judge_question(clearance, &question).is_ok());
+        assert!(begun.elapsed().as_secs_f64() < 0.9, "{:?}", begun.elapsed());
+    }
+}

@@ -145,7 +145,7 @@ fn over_person(
 pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
     match plan {
         LogicalPlan::TableScan(scan) => match catalogued(scan).map(|t| &t.standing) {
-            Some(Standing::Public { unique, .. }) => {
+            Some(Standing::Public { unique, .. } | Standing::Reference { unique }) => {
                 plan.schema().iter().filter(|(_, f)| unique.contains(f.name())).map(Column::from).collect()
             }
             _ => BTreeSet::new(),
@@ -160,7 +160,9 @@ pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
             let below = unique_columns(&projection.input);
             let items = projection.expr.iter().zip(projection.schema.iter());
             items
-                .filter(|(item, _)| matches!((*item).clone().unalias(), Expr::Column(c) if below.contains(&c)))
+                .filter(
+                    |(item, _)| matches!((*item).clone().unalias_nested().data, Expr::Column(c) if below.contains(&c)),
+                )
                 .map(|(_, field)| Column::from(field))
                 .collect()
         }

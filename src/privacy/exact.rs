@@ -12,10 +12,27 @@ use datafusion::arrow::array::ArrayRef;
 /// }
 /// ```
 ///
-/// Nor copying it for later:
-/// ```compile_fail,E0599
-/// fn keep(exact: &sekisho::privacy::Exact) -> sekisho::privacy::Exact {
-///     exact.clone()
+/// nor writing it out:
+/// ```compile_fail,E0277
+/// fn store(exact: &sekisho::privacy::Exact) -> serde_json::Result<String> {
+///     serde_json::to_string(exact)
+/// }
+/// ```
+/// nor copying it for later:
+/// ```compile_fail,E0277
+/// fn copies<T: Clone>() {}
+/// copies::<sekisho::privacy::Exact>();
+/// ```
+/// nor opening it anywhere but in this folder:
+/// ```compile_fail,E0624
+/// fn peek(exact: sekisho::privacy::Exact) {
+///     let _ = exact.open();
+/// }
+/// ```
+/// nor reaching inside:
+/// ```compile_fail,E0616
+/// fn peek(exact: &sekisho::privacy::Exact) {
+///     let _ = &exact.sums;
 /// }
 /// ```
 #[must_use]

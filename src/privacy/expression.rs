@@ -40,7 +40,7 @@ const KEYS: &str = "key columns may be joined with =, grouped inside a person, a
 impl Scope<'_> {
     /// A whole SELECT item, group key or argument: a bare column passes whatever its class; anything else is made total.
     pub(super) fn item(&self, expr: &Expr) -> Result<Total, Refusal> {
-        match expr.clone().unalias() {
+        match expr.clone().unalias_nested().data {
             Expr::Column(column) => {
                 let facts = self.facts_of(&column)?.clone();
                 Ok(Total { expr: Expr::Column(column), facts })

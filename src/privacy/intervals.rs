@@ -12,6 +12,7 @@ use datafusion::{
 
 use super::{
     placeholder::{Filled, column_name, placeholder},
+    release_point::{Output, Release},
     typing::built,
 };
 use crate::terms::Refusal;
@@ -32,18 +33,19 @@ pub(super) struct Threaded {
     pub(super) columns: Vec<Option<(Passed, Column)>>,
 }
 
-pub(super) fn thread(plan: &LogicalPlan) -> Result<Threaded, Refusal> {
+/// `plan` with the half-widths of `releases` carried up beside the values.
+pub(super) fn thread(plan: &LogicalPlan, releases: &[Release]) -> Result<Threaded, Refusal> {
     let untouched = || Threaded { plan: plan.clone(), columns: vec![None; plan.schema().fields().len()] };
     match plan {
         LogicalPlan::Projection(projection) => match projection.input.as_ref() {
             LogicalPlan::TableScan(scan) => match placeholder(scan).map(|p| p.source) {
-                Some(Filled::Release(release)) => at_release(projection, release),
+                Some(Filled::Release(index)) => at_release(projection, index, releases),
                 _ => Ok(untouched()),
             },
-            _ => above(projection),
+            _ => above(projection, releases),
         },
         LogicalPlan::SubqueryAlias(alias) => {
-            let below = thread(&alias.input)?;
+            let below = thread(&alias.input, releases)?;
             let renamed = built(SubqueryAlias::try_new(Arc::new(below.plan), alias.alias.clone()))?;
             let requalify =
                 |(passed, column): (Passed, Column)| (passed, Column::new(Some(alias.alias.clone()), column.name));
@@ -52,7 +54,7 @@ pub(super) fn thread(plan: &LogicalPlan) -> Result<Threaded, Refusal> {
         }
         LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => match plan.inputs().as_slice() {
             [input] => {
-                let below = thread(input)?;
+                let below = thread(input, releases)?;
                 let rebuilt = built(plan.with_new_exprs(plan.expressions(), vec![below.plan]))?;
                 Ok(Threaded { plan: rebuilt, columns: below.columns })
             }
@@ -84,25 +86,27 @@ pub(super) fn close(threaded: Threaded, with_intervals: bool) -> Result<(Logical
     Ok((LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?), passed))
 }
 
-fn at_release(projection: &Projection, release: usize) -> Result<Threaded, Refusal> {
+fn at_release(projection: &Projection, release: usize, releases: &[Release]) -> Result<Threaded, Refusal> {
     let outputs = projection.expr.len();
     let relation = projection.input.schema().iter().next().and_then(|(relation, _)| relation.cloned());
     let (mut items, mut columns) = (projection.expr.clone(), vec![]);
     for output in 0..outputs {
         let hidden = format!("__sekisho_width_{release}_{output}");
         items.push(Expr::Column(Column::new(relation.clone(), column_name(outputs + output))).alias(hidden.clone()));
-        columns.push(Some((Passed { release, output }, Column::from_name(hidden))));
+        let kind = releases.get(release).and_then(|r| r.outputs.get(output));
+        let noisy = kind.is_some_and(|output| !matches!(output, Output::Key(_)));
+        columns.push(noisy.then(|| (Passed { release, output }, Column::from_name(hidden))));
     }
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(&projection.input)))?);
     Ok(Threaded { plan, columns })
 }
 
-fn above(projection: &Projection) -> Result<Threaded, Refusal> {
-    let below = thread(&projection.input)?;
+fn above(projection: &Projection, releases: &[Release]) -> Result<Threaded, Refusal> {
+    let below = thread(&projection.input, releases)?;
     let (mut items, mut columns) = (projection.expr.clone(), vec![]);
     let mut carried: Vec<Column> = vec![];
     for item in &projection.expr {
-        let origin = match item.clone().unalias() {
+        let origin = match item.clone().unalias_nested().data {
             Expr::Column(column) => {
                 below.plan.schema().maybe_index_of_column(&column).and_then(|i| below.columns.get(i)).cloned().flatten()
             }

@@ -1,7 +1,7 @@
 //! What does a WHERE clause say about the rows that pass it?
 
 use datafusion::{
-    common::DFSchema,
+    common::{DFSchema, ScalarValue},
     logical_expr::{BinaryExpr, Expr, Operator},
 };
 
@@ -18,7 +18,12 @@ pub(super) fn narrow(predicate: &Expr, schema: &DFSchema, facts: &mut [Facts]) {
             narrow(left, schema, facts);
             narrow(right, schema, facts);
         }
+        Expr::InList(list) if !list.negated => one_of(&list.expr, &list.list, schema, facts),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            if *op == Operator::Eq {
+                one_of(left, std::slice::from_ref(right), schema, facts);
+                one_of(right, std::slice::from_ref(left), schema, facts);
+            }
             if let Some(value) = literal(right) {
                 compare(left, *op, value, schema, facts);
             } else if let (Some(value), Some(op)) = (literal(left), op.swap()) {
@@ -40,6 +45,32 @@ pub(super) fn narrow(predicate: &Expr, schema: &DFSchema, facts: &mut [Facts]) {
     }
 }
 
+/// `column IN (literals)`: the rows that are left hold one of these values, and the list is public.
+fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) {
+    let literals = list.iter().map(|member| match member {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => value.cast_to(cast.field.data_type()).ok(),
+            _ => None,
+        },
+        _ => None,
+    });
+    let Some(mut values) = literals.collect::<Option<Vec<ScalarValue>>>() else { return };
+    let Some(facts) = of(column, schema, facts) else { return };
+    values.retain(|value| !value.is_null());
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    values.dedup();
+    if facts.owner || facts.key || values.is_empty() {
+        return;
+    }
+    let known = facts.domain.as_ref().map(|domain| {
+        let same = |a: &ScalarValue, b: &ScalarValue| a.cast_to(&b.data_type()).is_ok_and(|a| a == *b);
+        values.iter().filter(|v| domain.iter().any(|d| same(v, d))).cloned().collect::<Vec<_>>()
+    });
+    facts.nullable = false;
+    facts.domain = Some(known.unwrap_or(values).into());
+}
+
 fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &mut [Facts]) {
     let allowed = match op {
         Operator::Eq => Range { lo: value, hi: value },
@@ -51,6 +82,10 @@ fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &m
         return;
     }
     let Some(facts) = of(column, schema, facts) else { return };
+    if let Some(domain) = &facts.domain {
+        let inside = |v: &&ScalarValue| number(v).is_none_or(|n| allowed.lo <= n && n <= allowed.hi);
+        facts.domain = Some(domain.iter().filter(inside).cloned().collect());
+    }
     // A comparison with NULL is not true: NULLs are gone as well.
     facts.nullable = false;
     let narrowed = match facts.range {

@@ -65,7 +65,7 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
     }
     let mut inner = vec![];
     for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
-        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(mixed("this aggregate; use COUNT, SUM, AVG, MIN or MAX per person"));
         };
         let (outer, known) = one(walk, &call, &input, &mut inner)?;
@@ -130,7 +130,9 @@ fn one(
         _ if item.facts.owner || item.facts.key => Err(refused(call.func.name(), "keys can be counted, nothing else")),
         ("min" | "max", false) => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            Ok((value, Facts { nullable: true, owner: false, fixed: false, ..item.facts }))
+            // A group has a row at least: without a FILTER and without NaN its least value is NULL only where all are.
+            let nullable = item.facts.nullable || filter.is_some() || data_type.is_floating();
+            Ok((value, Facts { nullable, owner: false, fixed: false, ..item.facts }))
         }
         ("sum", false) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
@@ -165,11 +167,8 @@ fn on_grid(value: Expr, grid: &Grid) -> Expr {
     // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
     let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
     let null = Expr::Literal(ScalarValue::Float64(None), None);
-    let case = Expr::Case(Case::new(
-        None,
-        vec![(Box::new(clamped.is_null()), Box::new(null))],
-        Some(Box::new(bounded)),
-    ));
+    let case =
+        Expr::Case(Case::new(None, vec![(Box::new(clamped.is_null()), Box::new(null))], Some(Box::new(bounded))));
     Expr::TryCast(TryCast::new(Box::new(case), DataType::Int64))
 }
 

@@ -1,10 +1,12 @@
 //! What exactly will be computed, noised and charged for this question?
 
+use std::hash::{Hash, Hasher};
+
 use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, intervals, noise, output,
+    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, intervals, noise, output,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -24,7 +26,20 @@ pub struct Analysis {
     population_max: u64,
 }
 
-/// A priced question: the only thing that can be reserved for and executed.
+/// A priced question: the only thing that can be reserved for and executed. Nobody else can make one:
+/// ```compile_fail,E0451
+/// use sekisho::privacy::{Analysis, Plan, Priced};
+/// fn forge(analysis: Analysis, priced: Priced) -> Plan {
+///     Plan { analysis, priced }
+/// }
+/// ```
+/// and an [`Analysis`] that is not priced is none:
+/// ```compile_fail,E0308
+/// use sekisho::privacy::{Analysis, Exact, add_noise};
+/// fn cheap(analysis: &Analysis, exact: Vec<Exact>) {
+///     let _ = add_noise(analysis, exact);
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -32,11 +47,32 @@ pub struct Plan {
     priced: Priced,
 }
 
-/// What may be shown: one batch per release, noised.
+/// What may be shown: one batch per release, noised. What was not noised does not become it:
+/// ```compile_fail,E0451
+/// use datafusion::arrow::array::RecordBatch;
+/// fn forge(releases: Vec<RecordBatch>) -> sekisho::privacy::Noisy {
+///     sekisho::privacy::Noisy { releases }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Noisy {
     releases: Vec<RecordBatch>,
+}
+
+/// Hashes a plan by its structure, not by its text: a text would let a literal or an alias pass for a piece of plan.
+struct Core(Sha256);
+
+impl Hasher for Core {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        // Nobody asks: the digest is taken whole.
+        0
+    }
 }
 
 /// Types `question` and bounds what each person adds to it.
@@ -53,7 +89,7 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
     };
-    let (finish, passed) = intervals::close(intervals::thread(&released)?, asked.intervals)?;
+    let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
     Ok(Analysis {
         releases: walk.releases,
         public_inputs: walk.public_inputs,
@@ -98,22 +134,20 @@ impl Analysis {
     /// price of the answer. `context` is what else gives it its meaning: versions, epoch, settings.
     #[must_use]
     pub fn core(&self, context: &[&str]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        let mut part = |text: &str| {
-            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        context.iter().for_each(|text| part(text));
-        for public in &self.public_inputs {
-            part(&public.display_indent_schema().to_string());
-        }
+        let mut core = Core(Sha256::new());
+        context.hash(&mut core);
+        self.population_max.hash(&mut core);
+        self.public_inputs.len().hash(&mut core);
+        self.public_inputs.iter().for_each(|input| canonical::hash(input, &mut core));
         for release in &self.releases {
-            part(&release.input.display_indent_schema().to_string());
-            let shape = (&release.dataset, &release.population, release.keys, &release.public_groups);
-            let bounds = (&release.partials, release.rows_per_group, release.groups_max, &release.outputs);
-            part(&format!("{shape:?}{bounds:?}{}", self.population_max));
+            canonical::hash(&release.input, &mut core);
+            release.public_groups.hash(&mut core);
+            (release.keys, release.rows_per_group, release.groups_max).hash(&mut core);
+            (release.dataset.as_str(), release.population.as_str()).hash(&mut core);
+            // Numbers and enum names only: no text of the caller's stands in here.
+            format!("{:?}{:?}", release.partials, release.outputs).hash(&mut core);
         }
-        hash.finalize().into()
+        core.0.finalize().into()
     }
 
     /// Decides noise and loss for the offer.

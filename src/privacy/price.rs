@@ -93,6 +93,8 @@ pub struct Offer {
 
 /// Chance of a wrong interval.
 const ALPHA: f64 = 0.05;
+/// The standard normal's two-sided quantile for it.
+const NORMAL_95: f64 = 1.959_963_984_540_054;
 /// Below this a δ is lost in the arithmetic of the samplers: per kept group (privacy.md section 3.5).
 const DELTA_LEAST: f64 = 1.1e-16;
 
@@ -145,10 +147,10 @@ fn at_epsilon(releases: &[Release], offer: &Offer, epsilon: f64) -> Result<Price
     let selections = wanted.iter().filter(|(_, t)| *t == Target::Selection).count();
     // A question that takes an ε-th of the cap takes as much of the half of δ that is set aside for thresholds.
     let delta = offer.cap.delta() / 2.0 * (epsilon / offer.cap.epsilon()).min(1.0) / usize_to_f64(selections.max(1));
-    let laplace = Spend { family: Family::Laplace, each: epsilon * share, delta };
+    let laplace = Spend { family: Family::Laplace, each: after_rounding(epsilon * share), delta };
     let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
     let order = binding_order(offer, &allowed);
-    let rho = ORDERS.get(order).filter(|o| o.is_finite()).map(|o| allowed.at(order) / o * share);
+    let rho = ORDERS.get(order).filter(|o| o.is_finite()).map(|o| after_rounding(allowed.at(order) / o * share));
     let spends = [Some(laplace), rho.map(|each| Spend { family: Family::Gaussian, each, delta })];
     let mut best: Option<Priced> = None;
     for spend in spends.into_iter().flatten() {
@@ -224,13 +226,26 @@ fn one(index: usize, release: &Release, target: Target, spend: &Spend) -> Result
         Target::Partial(_) => None,
     };
     let loss = loss(spend.family, scale, bound, groups, threshold).map_err(|_| unaccountable())?;
-    let half_width = match spend.family {
-        Family::Laplace => discrete_laplacian_scale_to_accuracy(scale, ALPHA),
-        Family::Gaussian => discrete_gaussian_scale_to_accuracy(scale, ALPHA),
-    }
-    .map_err(|_| unaccountable())?;
+    let half_width = half_width(spend.family, scale).map_err(|_| unaccountable())?;
     let family = spend.family;
     Ok(Mechanism { release: index, target, family, scale, bound, groups, threshold, half_width, unit, loss })
+}
+
+/// A little less than the share, so that the ledger's rounding up (two nano-units a loss) stays within it: ten questions
+/// of a tenth fit in one.
+fn after_rounding(share: f64) -> f64 {
+    (share - 3e-9).max(share / 2.0)
+}
+
+/// The 95 % half-width of a draw, in units. The discrete Gaussian's own is summed up term by term, so that a wide one
+/// takes as long as it is wide: from 1,000 on the continuous one, rounded up, is the same to one unit.
+fn half_width(family: Family, scale: f64) -> Result<f64, NoiseFault> {
+    match family {
+        Family::Laplace => discrete_laplacian_scale_to_accuracy(scale, ALPHA),
+        Family::Gaussian if scale < 1_000.0 => discrete_gaussian_scale_to_accuracy(scale, ALPHA),
+        Family::Gaussian => return Ok((scale * NORMAL_95).ceil() + 1.0),
+    }
+    .map_err(|_| NoiseFault::Mapped)
 }
 
 /// The scale at which the sensitivity costs what is to be spent: L1 = b·C for Laplace, L2 = b·√C for Gaussian.

@@ -139,7 +139,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     }
     let mut outputs: Vec<Output> = (0..keys.len()).map(Output::Key).collect();
     for expr in &aggregate.aggr_expr {
-        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(refused("this aggregate", "use COUNT, SUM or AVG"));
         };
         outputs.push(parts.output(&call, &input)?);

@@ -64,9 +64,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
         // A negative length fails: both numbers are literals, the length at least zero.
         "substr" if literal(1) && (arguments.len() == 2 || (literal(2) && not_negative(&arguments, 2))) => plain,
         "left" | "right" if literal(1) => plain,
-        "date_part" if literal(0) => {
-            Facts { range: part(&arguments)?, grid: Some(1.0), ..plain }
-        }
+        "date_part" if literal(0) => Facts { range: part(&arguments)?, grid: Some(1.0), ..plain },
         "date_trunc" if literal(0) => plain,
         _ => {
             let hint = "inside a person only comparisons, arithmetic, CASE and the listed functions are allowed";
@@ -84,7 +82,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     Ok(Total { expr: Expr::ScalarFunction(expr), facts: Facts { owner: false, key: false, ..known } })
 }
 
-/// The names that [`total`] accepts, for the documentation and the tests.
+/// The names that `total` accepts, for the documentation and the tests.
 pub const ALLOWED: [&str; 33] = [
     "abs",
     "btrim",

@@ -181,7 +181,7 @@ impl<'a> Walk<'a> {
         let table = catalogued(scan).ok_or_else(|| Refusal::UnknownTable { name: scan.table_name.to_string() })?;
         let Standing::Unit { dataset, population, table: declared } = &table.standing else {
             return Ok(match table.standing {
-                Standing::Reference => Typed::Reference(plan),
+                Standing::Reference { .. } => Typed::Reference(plan),
                 _ => Typed::Public(plan),
             });
         };
@@ -341,7 +341,12 @@ impl<'a> Walk<'a> {
         let mut single = false;
         for (l, r) in &join.on {
             let (mine, theirs) = if owned_left { (l, r) } else { (r, l) };
-            let mine = owned.scope().total(mine)?.expr;
+            // A link such as location_id may lead to a reference table; the owner key leads nowhere.
+            let mine = owned.scope().item(mine)?;
+            if mine.facts.owner {
+                return Err(mixed("person_id joins tables of persons only"));
+            }
+            let mine = mine.expr;
             if let Expr::Column(column) = theirs {
                 single |= unique.contains(column);
             }

@@ -27,7 +27,13 @@ impl Books {
         let draft = beside(to)?;
         DirBuilder::new().mode(0o700).create(&draft).map_err(BooksFault::Export)?;
         let written = self.store.read(|c| self.write_files(c, &draft));
-        let moved = written.and_then(|()| std::fs::rename(&draft, to).map_err(BooksFault::Export));
+        // The files are durable; now their names, then the name of the folder.
+        let place = || {
+            File::open(&draft)?.sync_all()?;
+            std::fs::rename(&draft, to)?;
+            to.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), |p| File::open(p)?.sync_all())
+        };
+        let moved = written.and_then(|()| place().map_err(BooksFault::Export));
         if moved.is_err() {
             // The reason to report is the one above, whatever becomes of the draft.
             let _ = std::fs::remove_dir_all(&draft);

@@ -4,6 +4,8 @@
 //! caps, as for a fresh answer, and is not told; population and data set pay nothing again, since nothing new is learnt
 //! about anybody (privacy.md section 5).
 
+use std::fmt;
+
 use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// An answer that left before.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Kept {
     /// The answer, as an Arrow IPC stream: the same bytes as then.
     pub answer: Vec<u8>,
@@ -34,6 +36,12 @@ pub struct Kept {
     mechanisms: serde_json::Value,
     answer_entry: EntryNumber,
     release: EntryNumber,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("release", &self.release).finish_non_exhaustive()
+    }
 }
 
 pub(super) const SCHEMA: &str = "

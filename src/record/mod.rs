@@ -50,7 +50,7 @@ pub struct Books {
 }
 
 /// Something that happened and moves no budget: a refusal, a sign-in, an act of administration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Note {
     /// What kind of event, such as `refusal`.
     pub kind: &'static str,
@@ -171,12 +171,14 @@ impl Books {
         self.store.write(move |connection| job(&Writing { connection, clock: &clock, signer: &signer }))
     }
 
-    /// The newest entry must be the newest leaf: a tree and entries that part are damage or tampering.
+    /// The newest entry must be the newest leaf: a tree and entries that part are damage or tampering. What lies further
+    /// back an export shows.
     fn check_head(&self) -> Result<(), BooksFault> {
         self.store.read(|c| {
-            let head = audit::head(c)?;
-            let Some(last) = head.size.checked_sub(1) else { return Err(BooksFault::Damaged) };
-            match audit::receipt(c, &self.signer, EntryNumber(last))?.verify(&self.signer.verifier()) {
+            let size = audit::head(c)?.size;
+            let last = size.checked_sub(1).filter(|_| audit::leaves(c).is_ok_and(|leaves| leaves == size));
+            let last = EntryNumber(last.ok_or(BooksFault::Damaged)?);
+            match audit::receipt(c, &self.signer, last)?.verify(&self.signer.verifier()) {
                 Ok(()) => Ok(()),
                 Err(_) => Err(BooksFault::Damaged),
             }

@@ -1,5 +1,7 @@
 //! What is durable before a question reads data, and what before its answer leaves?
 
+use std::fmt;
+
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,10 +28,9 @@ use crate::{
 /// }
 /// ```
 /// nor copied:
-/// ```compile_fail,E0599
-/// fn copy(reservation: &sekisho::record::Reservation) -> sekisho::record::Reservation {
-///     reservation.clone()
-/// }
+/// ```compile_fail,E0277
+/// fn copies<T: Clone>() {}
+/// copies::<sekisho::record::Reservation>();
 /// ```
 /// nor made by anybody else:
 /// ```compile_fail,E0451
@@ -61,7 +62,7 @@ impl Reservation {
 }
 
 /// What was admitted: all that is needed to reach the same verdict again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Admission {
     /// The question as it was sent.
     pub sql: String,
@@ -78,7 +79,7 @@ pub struct Admission {
 }
 
 /// An answer that is to leave.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Released {
     /// The key of the kept answer (privacy.md section 5).
     pub key: [u8; 32],
@@ -90,6 +91,21 @@ pub struct Released {
     pub half_widths: Vec<f64>,
     /// Which mechanisms drew, with their bounds and scales: public facts only.
     pub mechanisms: Value,
+}
+
+// The operator, who reads logs, reads neither questions nor answers.
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Admission");
+        shown.field("canonical_hash", &to_hex(&self.canonical_hash)).field("data_version", &self.data_version);
+        shown.field("purpose", &self.purpose).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Released").field("mechanisms", &self.mechanisms).finish_non_exhaustive()
+    }
 }
 
 /// Why a question was not admitted.
@@ -154,7 +170,21 @@ impl Books {
     }
 
     /// Settles the charge, records the release and keeps the answer, in one durable transaction. Only when this has
-    /// returned may the answer leave.
+    /// returned may the answer leave. There is no releasing without a reservation; what it was for is not enough:
+    /// ```compile_fail,E0308
+    /// use sekisho::{audit::Receipt, record::{Books, BooksFault, Released}, terms::Charge};
+    /// fn unpaid(books: &Books, charge: Charge, released: Released) -> Result<Receipt, BooksFault> {
+    ///     books.release(charge, released)
+    /// }
+    /// ```
+    /// and none with one that is spent:
+    /// ```compile_fail,E0382
+    /// use sekisho::record::{Books, Released, Reservation};
+    /// fn twice(books: &Books, reservation: Reservation, one: Released, two: Released) {
+    ///     let _first = books.release(reservation, one);
+    ///     let _second = books.release(reservation, two);
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`BooksFault`]: the charge stands, nothing was released.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveTime};
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
-        Column, DataFusionError, ParamValues, Result as Planned, ScalarValue, SchemaError, TableReference,
+        Column, DataFusionError, Result as Planned, ScalarValue, SchemaError, TableReference,
         config::ConfigOptions,
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
@@ -47,16 +48,39 @@ impl Default for Limits {
 }
 
 /// A planned question over known tables: typed, casts explicit, join keys extracted, nothing optimised. Only
-/// [`admit`] makes one.
+/// [`admit`] makes one:
+/// ```compile_fail,E0451
+/// use datafusion::logical_expr::LogicalPlan;
+/// use sekisho::sql::Question;
+/// fn forge(plan: LogicalPlan, others: Question) -> Question {
+///     Question { plan, ..others }
+/// }
+/// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Question {
     plan: LogicalPlan,
     touched: Touched,
     public: bool,
+    parameters: Vec<DataType>,
+}
+
+/// What stands for `$1`, `$2` and so on.
+#[derive(Debug, Clone)]
+pub enum Parameters {
+    /// These values, in this order; also none.
+    Bound(Vec<ScalarValue>),
+    /// Nothing yet: each is NULL of the type that its place suggests, so that the shape of the answer can be told.
+    Open,
 }
 
 impl Question {
+    /// The types of its parameters, in their order.
+    #[must_use]
+    pub fn parameters(&self) -> &[DataType] {
+        &self.parameters
+    }
+
     /// The plan over [`CataloguedTable`] sources.
     #[must_use]
     pub fn plan(&self) -> &LogicalPlan {
@@ -93,8 +117,7 @@ impl Question {
     }
 }
 
-/// Plans `statement` over the tables of `directory`. `today` is the value of `now()` and `current_date`; `parameters`
-/// fill `$1`, `$2` and so on.
+/// Plans `statement` over the tables of `directory`. `today` is the value of `now()` and `current_date`.
 ///
 /// # Errors
 /// A [`Refusal`] that names the table, column, function or limit; never the engine's own wording.
@@ -102,17 +125,23 @@ pub fn admit(
     statement: Statement,
     directory: &Directory,
     today: NaiveDate,
-    parameters: Option<ParamValues>,
+    parameters: Parameters,
     limits: &Limits,
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
-    let plan = match parameters {
-        Some(values) => plan.with_param_values(values).map_err(unplanned)?,
-        None => plan,
+    only_asks(&plan)?;
+    let types = parameter_types(&plan)?;
+    let values = match parameters {
+        Parameters::Bound(values) if values.len() == types.len() => values,
+        Parameters::Bound(_) => {
+            return Err(Refusal::NotAQuestion { hint: format!("bind exactly {} parameters", types.len()) });
+        }
+        Parameters::Open => types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?,
     };
+    let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     within_limits(&plan, limits)?;
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
@@ -121,7 +150,43 @@ pub fn admit(
     let touched = lineage::touched(&plan).map_err(unplanned)?;
     let mut public = true;
     for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
-    Ok(Question { plan, touched, public })
+    Ok(Question { plan, touched, public, parameters: types })
+}
+
+/// What begins with SELECT may still define or change something: `SELECT ... INTO t`.
+fn only_asks(plan: &LogicalPlan) -> Result<(), Refusal> {
+    let mut asks = true;
+    let _ = plan.apply_with_subqueries(|node| {
+        asks &= !matches!(
+            node,
+            LogicalPlan::Ddl(_)
+                | LogicalPlan::Dml(_)
+                | LogicalPlan::Copy(_)
+                | LogicalPlan::Statement(_)
+                | LogicalPlan::Extension(_)
+                | LogicalPlan::Explain(_)
+                | LogicalPlan::Analyze(_)
+                | LogicalPlan::DescribeTable(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    });
+    match asks {
+        true => Ok(()),
+        false => {
+            let hint = "ask with SELECT; definitions, changes and copies do not exist".to_owned();
+            Err(Refusal::NotAQuestion { hint })
+        }
+    }
+}
+
+/// The types of `$1`, `$2` and so on, as their places suggest; text where nothing does.
+fn parameter_types(plan: &LogicalPlan) -> Result<Vec<DataType>, Refusal> {
+    let named = plan.get_parameter_types().map_err(unplanned)?;
+    let of = |number: usize| named.get(&format!("${number}")).map(|t| t.clone().unwrap_or(DataType::Utf8));
+    (1..=named.len())
+        .map(of)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Refusal::NotAQuestion { hint: "write parameters as ? or $1, $2 and so on".into() })
 }
 
 fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
@@ -138,6 +203,7 @@ fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
 /// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
 /// Equalities of ON are extracted first: [`EliminateCrossJoin`] moves what it still finds there to a filter above.
 fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
+    // In this order: a condition still in ON would be lifted out of reach by the elimination of cross joins.
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
         vec![Arc::new(ExtractEquijoinPredicate::new()), Arc::new(EliminateCrossJoin::new())];
     let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);
@@ -280,7 +346,7 @@ impl ContextProvider for World<'_> {
         vocabulary().window.get(name).cloned()
     }
 
-    fn get_variable_type(&self, _names: &[String]) -> Option<datafusion::arrow::datatypes::DataType> {
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
         None
     }
 
@@ -288,8 +354,9 @@ impl ContextProvider for World<'_> {
         &self.options
     }
 
+    // The planner reports an unknown function by its name only where it knows some other to compare it with.
     fn udf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().scalar.keys().cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
@@ -297,10 +364,10 @@ impl ContextProvider for World<'_> {
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().aggregate.keys().cloned().collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        vec![]
+        vocabulary().window.keys().cloned().collect()
     }
 }

@@ -30,7 +30,10 @@ pub enum Standing {
         table: Arc<catalog::Table>,
     },
     /// Rows about no person, but known only from the records.
-    Reference,
+    Reference {
+        /// Columns that hold each value at most once, as ingest enforces.
+        unique: BTreeSet<String>,
+    },
     /// Exists without these persons.
     Public {
         /// Columns that hold each value at most once.

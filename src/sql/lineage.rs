@@ -65,7 +65,7 @@ fn positions(node: &LogicalPlan) -> Vec<(Expr, Option<Position>)> {
             let mut all: Vec<_> = groups.collect();
             for expr in &aggregate.aggr_expr {
                 all.push((expr.clone(), Some(Position::Aggregate)));
-                if let Expr::AggregateFunction(function) = expr.clone().unalias() {
+                if let Expr::AggregateFunction(function) = expr.clone().unalias_nested().data {
                     all.extend(function.params.filter.map(|f| (*f, Some(Position::Filter))));
                 }
             }

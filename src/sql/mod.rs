@@ -8,7 +8,7 @@ mod functions;
 mod lineage;
 mod parse;
 
-pub use admit::{Limits, Question, admit};
+pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};
 pub use functions::{Vocabulary, vocabulary};
 pub use parse::{Call, parse};

@@ -90,8 +90,15 @@ fn composed(losses: &[Loss]) -> Loss {
 }
 
 /// Questions by (Laplace scale, how many, Gaussian scale, how many), all about a count that one person changes by one.
-const COMPOSITIONS: [(f64, u32, f64, u32); 7] =
-    [(2.0, 1, 1.0, 0), (4.0, 4, 1.0, 0), (10.0, 12, 1.0, 0), (1.0, 0, 3.0, 1), (1.0, 0, 8.0, 6), (5.0, 4, 6.0, 4), (20.0, 6, 20.0, 6)];
+const COMPOSITIONS: [(f64, u32, f64, u32); 7] = [
+    (2.0, 1, 1.0, 0),
+    (4.0, 4, 1.0, 0),
+    (10.0, 12, 1.0, 0),
+    (1.0, 0, 3.0, 1),
+    (1.0, 0, 8.0, 6),
+    (5.0, 4, 6.0, 4),
+    (20.0, 6, 20.0, 6),
+];
 
 fn world((b, laplaces, sigma, gaussians): (f64, u32, f64, u32)) -> (Loss, Losses) {
     let mut losses = vec![Loss::pure(1.0 / b).unwrap(); laplaces as usize];

@@ -146,7 +146,9 @@ fn sum_of_parts(
                 let sum: i64 = opened.iter().map(|part| part[n].at(index, key)).sum();
                 if sum != whole.at(index, key) {
                     let all = whole.at(index, key);
-                    return Some(format!("release {n}, vector {index}, {key:?}: parts add up to {sum}, all give {all}"));
+                    return Some(format!(
+                        "release {n}, vector {index}, {key:?}: parts add up to {sum}, all give {all}"
+                    ));
                 }
             }
         }

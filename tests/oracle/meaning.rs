@@ -145,7 +145,7 @@ async fn compare(
     let tables = database.tables(1, 8192);
     let opened = match exact(&world.engine, analysis, tables.clone()).await {
         Ok(opened) => opened,
-                Err(fault) => return Err(format!("{fault:?}")),
+        Err(fault) => return Err(format!("{fault:?}")),
     };
     let mut batches = vec![];
     for (release, opened) in analysis.releases().iter().zip(&opened) {
@@ -172,8 +172,7 @@ async fn compare(
 
 /// The batch of one release without noise: the groups that persons are in.
 fn rebuilt(release: &Release, opened: &Opened) -> RecordBatch {
-    let shown: Vec<usize> =
-        (0..opened.persons.len()).filter(|g| release.keys == 0 || opened.persons[*g] > 0).collect();
+    let shown: Vec<usize> = (0..opened.persons.len()).filter(|g| release.keys == 0 || opened.persons[*g] > 0).collect();
     let vector = |index: usize| shown.iter().map(|g| opened.sums[index][*g]).collect::<Vec<i64>>();
     let float = |v: i64| v as f64;
     let mut columns: Vec<ArrayRef> = vec![];
@@ -216,7 +215,11 @@ fn same(
     question: &Question,
 ) -> Result<bool, String> {
     if found.len() != expected.len() {
-        return Err(format!("{} rows, plain SQL has {}\nours {found:?}\nplain {expected:?}", found.len(), expected.len()));
+        return Err(format!(
+            "{} rows, plain SQL has {}\nours {found:?}\nplain {expected:?}",
+            found.len(),
+            expected.len()
+        ));
     }
     // Keys stand first in every question.
     let keys = question.keys;
@@ -235,7 +238,9 @@ fn same(
                 continue;
             }
             let close = match (number(a), number(b)) {
-                (Some(x), Some(y)) if a.data_type().is_floating() => (x - y).abs() <= tolerance * 1f64.max(y.abs() * 1e-6),
+                (Some(x), Some(y)) if a.data_type().is_floating() => {
+                    (x - y).abs() <= tolerance * 1f64.max(y.abs() * 1e-6)
+                }
                 _ => false,
             };
             // An empty sum is 0 with us: NULL would tell that nobody is there.

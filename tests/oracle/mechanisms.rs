@@ -44,7 +44,9 @@ impl Trial {
         let analysis = self.plan.analysis();
         let release = &analysis.releases()[0];
         let keys: Vec<ArrayRef> = match &release.public_groups {
-            Some(lists) => lists.iter().map(|l| datafusion::common::ScalarValue::iter_to_array(l.clone()).unwrap()).collect(),
+            Some(lists) => {
+                lists.iter().map(|l| datafusion::common::ScalarValue::iter_to_array(l.clone()).unwrap()).collect()
+            }
             None => vec![Arc::new(Int64Array::from_iter_values(0..self.groups))],
         };
         let groups = usize::try_from(self.groups).unwrap();
@@ -89,14 +91,19 @@ fn assert_indistinguishable(name: &str, a: &[i64], b: &[i64], epsilon: f64, delt
                 let hits = |of: &[i64]| of.iter().filter(|x| event(**x, v)).count();
                 let (least, _) = between(hits(one), one.len());
                 let (_, most) = between(hits(other), other.len());
-                assert!(least <= epsilon.exp() * most + delta, "{name}: {least} against {most} at {v}, claimed {epsilon}");
+                assert!(
+                    least <= epsilon.exp() * most + delta,
+                    "{name}: {least} against {most} at {v}, claimed {epsilon}"
+                );
                 if hits(one).min(hits(other)) > 200 {
                     worst = worst.max((hits(one) as f64 / hits(other) as f64).ln());
                 }
             }
         }
     }
-    say(&format!("mechanism test, {name}: largest log-ratio seen {worst:.3}, claimed epsilon {epsilon:.3} delta {delta:.1e}"));
+    say(&format!(
+        "mechanism test, {name}: largest log-ratio seen {worst:.3}, claimed epsilon {epsilon:.3} delta {delta:.1e}"
+    ));
 }
 
 fn cap(epsilon: f64, delta: f64) -> Cap {

@@ -74,12 +74,10 @@ fn one_question(world: &World, number: u64) -> Case {
     let analysis = match ask(&world.directory, &question.sql, &question.asked, &bounds) {
         Ok(analysis) => analysis,
         Err(refusal) => {
-            if std::env::var("SHOW").is_ok() { say(&format!("REFUSED {refusal} :: {}", question.sql)); }
             case.refused = Some(refusal.code());
             return case;
         }
     };
-    if std::env::var("SHOW").is_ok() { say(&format!("START {number} {}", question.sql)); }
     let (batch_rows, engine) = world.engines.choose(&mut rng).unwrap();
     let setting = Setting { engine, ranges: rng.random_range(1..3), batch_rows: *batch_rows };
     let database = world.database(number / QUESTIONS_PER_DATABASE);
@@ -101,7 +99,6 @@ fn one_question(world: &World, number: u64) -> Case {
         }
         None
     });
-    if std::env::var("SHOW").is_ok() { say(&format!("END {number}")); }
     case.violation =
         violation.map(|v| format!("question {number}: {}\n{:?} {bounds:?}\n{v}", question.sql, question.asked));
     case

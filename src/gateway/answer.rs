@@ -1,0 +1,418 @@
+//! What happens to one question, top to bottom?
+//!
+//! Each `let` is a proof type: a value only its own module can build, taken by value where it may be used once. Nothing
+//! is executed without a reservation and nothing released without a receipt: [`Gateway::exact_then_noise`] asks for the
+//! one and [`leave`] for the other, [`Reservation`] comes from [`crate::record::Books::reserve`] alone, and
+//! `tests/tidy.rs` lets no other file call the exact stage.
+
+use std::{collections::HashMap, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::RecordBatch,
+        datatypes::{Field, Schema, SchemaRef},
+    },
+    common::ScalarValue,
+};
+use serde_json::json;
+
+use super::{Gateway, Release, Session, Shape, blocking, explain, failed, kept, session::Settings, world::World};
+use crate::{
+    audit::Receipt,
+    engine::{EngineFault, Finished, RangedTables, finish, public_answer},
+    identity::Principal,
+    policy::{Action, Clearance, QuestionClearance},
+    privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
+    record::{Admission, Denied, Permit, Reservation},
+    sql::{Call, Parameters, Question, admit, parse},
+    terms::{CapName, Charge, DatasetName, PermitId, Refusal},
+};
+
+/// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
+const EPOCH_MICROS: i64 = 86_400_000_000;
+/// Residual bits before a halt (privacy.md section 8).
+const FAILURES_PER_PERMIT: u64 = 2;
+const FAILURES_PER_DATASET: u64 = 16;
+
+/// One call with everything that was fixed when it came in.
+pub(super) struct Asking<'a> {
+    principal: &'a Principal,
+    settings: Settings,
+    permit: Option<Permit>,
+    dataset: Option<DatasetName>,
+    world: Arc<World>,
+    extra: Vec<(String, String, RecordBatch)>,
+}
+
+/// A question that may be asked.
+struct Cleared {
+    question: Question,
+    clearance: QuestionClearance,
+}
+
+impl Gateway {
+    /// What `sql` would return: parsed, judged and analysed, nothing read or charged.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that the question would meet, recorded.
+    pub async fn shape(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
+        let shaped = self.shape_unrecorded(session, sql).await;
+        match shaped {
+            Ok(shape) => Ok(shape),
+            Err(refusal) => Err(self.refuse(session.principal(), sql, refusal).await),
+        }
+    }
+
+    /// The answer to `sql`, with one row of `parameters` for `$1`, `$2` and so on.
+    ///
+    /// # Errors
+    /// A [`Refusal`], recorded.
+    pub async fn answer(
+        &self,
+        session: &Session,
+        sql: &str,
+        parameters: Option<&RecordBatch>,
+    ) -> Result<Release, Refusal> {
+        let answered = match bound(parameters) {
+            Ok(values) => self.answer_unrecorded(session, sql, values).await,
+            Err(refusal) => Err(refusal),
+        };
+        match answered {
+            Ok(release) => Ok(release),
+            Err(refusal) => Err(self.refuse(session.principal(), sql, refusal).await),
+        }
+    }
+
+    async fn answer_unrecorded(
+        &self,
+        session: &Session,
+        sql: &str,
+        values: Vec<ScalarValue>,
+    ) -> Result<Release, Refusal> {
+        let (statement, explaining) = match parse(sql, &self.limits)? {
+            Call::Ask(statement) => (statement, false),
+            Call::Explain(statement) => (statement, true),
+            Call::Set { name, value } => {
+                session.set(&name, value.as_deref())?;
+                return explain::setting(&name, value.as_deref());
+            }
+            Call::Show { name } => return explain::settings(&session.settings(), name.as_deref()),
+        };
+        let asking = self.asking(session, sql).await?;
+        let cleared = self.clear(&asking, *statement, Parameters::Bound(values))?;
+        if explaining {
+            return self.explain(&asking, &cleared).await;
+        }
+        match cleared.question.is_public() {
+            true => self.answer_public(&asking, &cleared).await,
+            false => self.answer_private(&asking, cleared, sql).await,
+        }
+    }
+
+    /// The page. Between two durable steps a comment says what is true on disk.
+    async fn answer_private(&self, asking: &Asking<'_>, cleared: Cleared, sql: &str) -> Result<Release, Refusal> {
+        let Cleared { question, clearance } = cleared;
+        let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
+        let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
+        let tables = asking.world.tables(Some(&permit.dataset), &[]);
+
+        // 1. What could it reveal, and at what loss? Public facts only.
+        let analysis = self.analysis(asking, &question)?;
+        let key = analysis.core(&[
+            &asking.world.versions(dataset),
+            env!("CARGO_PKG_VERSION"),
+            datafusion::DATAFUSION_VERSION,
+            "UTC",
+            &asking.world.today(Some(&permit.dataset)).to_string(),
+            &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
+        ]);
+        self.residual_bits_left(permit).await?;
+        self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
+        let plan = analysis.price(&self.offer(asking, permit).await?)?;
+        let charge = Charge {
+            account: asking.principal.account().clone(),
+            permit: permit.id.clone(),
+            dataset: permit.dataset.clone(),
+            population: dataset.config.population.clone(),
+            loss: plan.loss().clone(),
+            draws: u32::try_from(plan.priced().mechanisms.len()).map_err(|_| Refusal::Failed { entry: None })?,
+        };
+        let admission = Admission {
+            sql: sql.to_owned(),
+            canonical_hash: key,
+            data_version: dataset.version.as_ref().map(|v| v.number).ok_or(Refusal::PermitNotActive)?,
+            policy_hash: crate::audit::to_hex(clearance.policy_hash()),
+            purpose: permit.purpose.clone(),
+            settings: json!(asking.settings.list()),
+        };
+
+        // 2. Asked before: the same bytes. Identical questions in flight wait for the first.
+        let turn = self.turn(key);
+        let _alone = turn.lock().await;
+        if let Some(release) = self.kept(asking, &plan, key, &charge, &admission).await? {
+            return Ok(release);
+        }
+
+        // 3. Can every budget bear it? Durable before any data is read.
+        let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
+        let reservation = self.reserve(charge, admission).await?;
+        // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
+
+        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised.
+        let made = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await;
+        let (noisy, finished) = match made {
+            Ok(noisy) => match finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await {
+                Ok(finished) => (noisy, finished),
+                Err(fault) => return Err(self.fail(reservation, &fault).await),
+            },
+            Err(fault) => return Err(self.fail(reservation, fault.as_ref()).await),
+        };
+
+        // 5. Settled, recorded and kept in one durable transaction; only then does it leave. Deadline and visible-from
+        //    have their place between this step and the return.
+        let released = kept::released(&plan, key, &noisy)?;
+        let books = self.books.clone();
+        let receipt = blocking(move || books.release(reservation, released)).await?.map_err(|fault| failed(&fault))?;
+        // On disk: charge settled, release recorded, answer kept.
+        leave(finished, &plan, &receipt, None)
+    }
+
+    /// The one place where exact values exist outside the engine: sealed in, noised out.
+    async fn exact_then_noise(
+        &self,
+        plan: &Plan,
+        _paid: &Reservation,
+        tables: Arc<dyn RangedTables>,
+    ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
+        let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), tables).await?;
+        let plan = plan.clone();
+        // The text of a panic may hold values: only that there was one goes on.
+        let noisy =
+            tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await.map_err(|_| EngineFault::Lost)?;
+        Ok(noisy?)
+    }
+
+    async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
+        let tables = asking.world.tables(asking.dataset.as_ref(), &asking.extra);
+        let finished = public_answer(&self.engine, cleared.question.plan(), tables.as_ref()).await;
+        let Finished { schema, batches } = finished.map_err(|fault| failed(&fault))?;
+        Ok(Release { schema, batches })
+    }
+
+    async fn explain(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
+        if cleared.question.is_public() {
+            return explain::public();
+        }
+        let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
+        let offer = self.offer(asking, permit).await?;
+        let plan = self.analysis(asking, &cleared.question)?.price(&offer)?;
+        explain::plan(&plan, &offer)
+    }
+
+    async fn shape_unrecorded(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
+        let none: SchemaRef = Arc::new(Schema::empty());
+        let statement = match parse(sql, &self.limits)? {
+            Call::Ask(statement) => statement,
+            Call::Explain(statement) => {
+                let asking = self.asking(session, sql).await?;
+                let cleared = self.clear(&asking, *statement, Parameters::Open)?;
+                if !cleared.question.is_public() {
+                    let _analysed = self.analysis(&asking, &cleared.question)?;
+                }
+                return Ok(Shape { schema: explain::schema(), parameters: parameters(&cleared.question) });
+            }
+            Call::Set { .. } | Call::Show { .. } => {
+                return Ok(Shape { schema: explain::settings_schema(), parameters: none });
+            }
+        };
+        let asking = self.asking(session, sql).await?;
+        let cleared = self.clear(&asking, *statement, Parameters::Open)?;
+        let schema = match cleared.question.is_public() {
+            true => plain(cleared.question.plan().schema().as_arrow()),
+            false => plain(self.analysis(&asking, &cleared.question)?.finish().schema().as_arrow()),
+        };
+        Ok(Shape { schema, parameters: parameters(&cleared.question) })
+    }
+
+    /// Who asks, under which permit, with which settings, about which versions: fixed for the whole call.
+    async fn asking<'a>(&self, session: &'a Session, sql: &str) -> Result<Asking<'a>, Refusal> {
+        let principal = session.principal();
+        let settings = session.settings();
+        let permit = self.chosen_permit(principal, settings.permit.as_ref()).await?;
+        let world = self.world();
+        let dataset = permit.as_ref().map(|p| p.dataset.clone()).or_else(|| world.datasets.keys().next().cloned());
+        // Neither schema is ever looked up for a bare name: a text that does not write it does not mean it.
+        let text = sql.to_ascii_lowercase();
+        let extra = match text.contains("sekisho") || text.contains("audit") {
+            true => self.own_tables(principal, &world).await?,
+            false => vec![],
+        };
+        Ok(Asking { principal, settings, permit, dataset, world, extra })
+    }
+
+    /// May they, for this purpose, these columns? Both judgements, with planning between them.
+    fn clear(
+        &self,
+        asking: &Asking<'_>,
+        statement: datafusion::sql::sqlparser::ast::Statement,
+        parameters: Parameters,
+    ) -> Result<Cleared, Refusal> {
+        let now = self.clock.now();
+        let clearance: Clearance = match &asking.permit {
+            Some(permit) => self.policy.judge(asking.principal, permit, Action::Ask, now)?,
+            None => self.policy.judge_without_permit(asking.principal, Action::Describe, now)?,
+        };
+        let directory = asking.world.directory(asking.dataset.as_ref(), &asking.extra);
+        let today = asking.world.today(asking.dataset.as_ref());
+        let question = admit(statement, &directory, today, parameters, &self.limits)?;
+        let clearance = self.policy.judge_question(clearance, question.touched())?;
+        if let (Some(named), Some(permit)) = (question.dataset()?, &asking.permit)
+            && named != permit.dataset
+        {
+            return Err(Refusal::NotGranted { what: named.to_string() });
+        }
+        Ok(Cleared { question, clearance })
+    }
+
+    fn analysis(&self, asking: &Asking<'_>, question: &Question) -> Result<Analysis, Refusal> {
+        let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
+        let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
+        let bounds = Bounds {
+            work_rows_max: self.enclave.work_rows_max,
+            cells_max: self.enclave.cells_max,
+            population_max: dataset.config.population_max,
+        };
+        analyze(question, &asking.settings.asked, &bounds)
+    }
+
+    /// The permit that the session names, or the only active one.
+    async fn chosen_permit(&self, principal: &Principal, named: Option<&PermitId>) -> Result<Option<Permit>, Refusal> {
+        let (books, account) = (self.books.clone(), principal.account().clone());
+        let own = blocking(move || books.permits_of(&account)).await?.map_err(|fault| failed(&fault))?;
+        let now = self.clock.now();
+        if let Some(id) = named {
+            return own.into_iter().find(|p| p.id == *id).map(Some).ok_or(Refusal::PermitNotActive);
+        }
+        let mut active: Vec<Permit> = own.into_iter().filter(|p| p.active(now)).collect();
+        Ok(if active.len() == 1 { active.pop() } else { None })
+    }
+
+    async fn offer(&self, asking: &Asking<'_>, permit: &Permit) -> Result<Offer, Refusal> {
+        let (books, cap) = (self.books.clone(), CapName::Permit(permit.id.clone()));
+        let balance = blocking(move || books.budget(&cap)).await?.map_err(|fault| failed(&fault))?;
+        Ok(Offer {
+            epsilon: asking.settings.epsilon.unwrap_or(permit.per_question_epsilon),
+            accuracy: asking.settings.accuracy,
+            cap: permit.cap,
+            spent: balance.map(|b| b.committed).unwrap_or_else(crate::terms::Loss::zero),
+        })
+    }
+
+    async fn residual_bits_left(&self, permit: &Permit) -> Result<(), Refusal> {
+        let (books, id, dataset) = (self.books.clone(), permit.id.clone(), permit.dataset.clone());
+        let failures = blocking(move || books.failures(&id, &dataset)).await?.map_err(|fault| failed(&fault))?;
+        match failures.permit < FAILURES_PER_PERMIT && failures.dataset < FAILURES_PER_DATASET {
+            true => Ok(()),
+            false => Err(Refusal::Halted),
+        }
+    }
+
+    async fn kept(
+        &self,
+        asking: &Asking<'_>,
+        plan: &Plan,
+        key: [u8; 32],
+        charge: &Charge,
+        admission: &Admission,
+    ) -> Result<Option<Release>, Refusal> {
+        let (books, permit, wanted) = (self.books.clone(), charge.permit.clone(), plan.half_widths());
+        let accurate = move |had: &[f64]| {
+            had.len() == wanted.len() && had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9))
+        };
+        let found = blocking(move || books.kept(&key, &permit, accurate)).await?.map_err(|fault| failed(&fault))?;
+        let Some(found) = found else { return Ok(None) };
+        let own = found.bought_by == charge.permit;
+        let noisy = kept::unpack(&found.answer)?;
+        let tables = asking.world.tables(Some(&charge.dataset), &[]);
+        let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await;
+        let finished = finished.map_err(|fault| failed(&fault))?;
+        let (books, charge, admission) = (self.books.clone(), charge.clone(), admission.clone());
+        let receipt = blocking(move || books.serve_kept(charge, admission, &found)).await?.map_err(denied)?;
+        leave(finished, plan, &receipt, own.then_some("true")).map(Some)
+    }
+
+    async fn reserve(&self, charge: Charge, admission: Admission) -> Result<Reservation, Refusal> {
+        let books = self.books.clone();
+        blocking(move || books.reserve(charge, admission)).await?.map_err(denied)
+    }
+
+    /// After the charge only one sentence leaves, whatever went wrong; it is counted.
+    async fn fail(&self, reservation: Reservation, fault: &(dyn std::error::Error + Send + Sync)) -> Refusal {
+        tracing::error!(%fault, "a charged question failed");
+        let books = self.books.clone();
+        match blocking(move || books.fail(reservation)).await {
+            Ok(Ok(entry)) => Refusal::Failed { entry: Some(entry.0) },
+            Ok(Err(fault)) => failed(&fault),
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn turn(&self, key: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.in_flight.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(key).or_default())
+    }
+}
+
+/// The answer as it leaves, with the metadata that interface.md promises.
+fn leave(finished: Finished, plan: &Plan, receipt: &Receipt, kept: Option<&str>) -> Result<Release, Refusal> {
+    let spent = if kept.is_some() { 0.0 } else { plan.priced().epsilon };
+    let mut metadata = HashMap::from([
+        ("sekisho.receipt".to_owned(), receipt.entry.0.to_string()),
+        ("sekisho.receipt_json".to_owned(), receipt.to_json()),
+        ("sekisho.epsilon_spent".to_owned(), spent.to_string()),
+    ]);
+    metadata.extend(kept.map(|kept| ("sekisho.kept_answer".to_owned(), kept.to_owned())));
+    let schema = Arc::new(finished.schema.as_ref().clone().with_metadata(metadata));
+    let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
+    let batches = finished.batches.iter().map(retyped).collect::<Result<Vec<_>, _>>();
+    Ok(Release { batches: batches.map_err(|_| Refusal::Failed { entry: None })?, schema })
+}
+
+fn denied(denied: Denied) -> Refusal {
+    match denied {
+        Denied::Budget { left } => Refusal::BudgetExhausted { left },
+        Denied::PermitNotActive => Refusal::PermitNotActive,
+        Denied::Fault(fault) => failed(&fault),
+    }
+}
+
+fn unplannable(fault: &EngineFault) -> Refusal {
+    tracing::warn!(%fault, "a typed question could not be made physical");
+    Refusal::FunctionNotAllowed {
+        name: "this combination of types".into(),
+        hint: "the engine cannot run it; compare and compute values of one type".into(),
+    }
+}
+
+/// The one row of bound parameters.
+fn bound(parameters: Option<&RecordBatch>) -> Result<Vec<ScalarValue>, Refusal> {
+    let Some(batch) = parameters else { return Ok(vec![]) };
+    if batch.num_rows() != 1 {
+        return Err(Refusal::NotAQuestion { hint: "bind one row of parameters".into() });
+    }
+    let one = |column: &datafusion::arrow::array::ArrayRef| ScalarValue::try_from_array(column, 0);
+    let values = batch.columns().iter().map(one).collect::<Result<Vec<_>, _>>();
+    values.map_err(|_| Refusal::NotAQuestion { hint: "bind numbers, texts, dates or booleans".into() })
+}
+
+fn parameters(question: &Question) -> SchemaRef {
+    let named = question.parameters().iter().enumerate();
+    Arc::new(Schema::new(named.map(|(i, t)| Field::new(format!("${}", i + 1), t.clone(), true)).collect::<Vec<_>>()))
+}
+
+fn plain(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

@@ -1,0 +1,283 @@
+//! How does one call become one answer or one refusal?
+//!
+//! Floor 8. `answer.rs` is the page to read first: one question, top to bottom, in proof types. Everything that enters,
+//! by whatever surface, passes here; every refusal is recorded from one place.
+
+mod administer;
+mod answer;
+mod describe;
+mod explain;
+mod kept;
+mod session;
+mod world;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+pub use self::{session::Session, world::WorldFault};
+use self::{session::Sessions, world::World};
+use crate::{
+    catalog::Model,
+    engine::{Engine, EngineFault, EngineLimits},
+    identity::{Passwords, Principal, Tokens},
+    keys::Keys,
+    policy::{Policy, PolicyFault},
+    record::{Books, BooksFault, Note},
+    sql::Limits,
+    terms::{AccountName, Cap, Clock, DatasetName, Language, PopulationName, Refusal, VocabularyName},
+};
+
+/// One data set as the configuration declares it.
+#[derive(Debug, Clone)]
+pub struct DatasetConfig {
+    /// Its name and SQL schema.
+    pub name: DatasetName,
+    /// Whose persons.
+    pub population: PopulationName,
+    /// The most persons of the population, rounded up to two digits.
+    pub population_max: u64,
+    /// The cap over everything about the population.
+    pub population_cap: Cap,
+    /// The cap over this data set.
+    pub cap: Cap,
+    /// What its tables are.
+    pub model: Arc<Model>,
+    /// The public vocabularies read beside it.
+    pub vocabularies: Vec<VocabularyName>,
+}
+
+/// What a gateway is made of.
+#[derive(Debug, Clone)]
+pub struct Enclave {
+    /// Its name.
+    pub name: String,
+    /// The folder with `keys/`, `books.db` and `data/`.
+    pub directory: PathBuf,
+    /// The data sets.
+    pub datasets: Vec<DatasetConfig>,
+    /// Files that replace the policy built in.
+    pub policies: Option<PathBuf>,
+    /// What the exact stage may use.
+    pub engine: EngineLimits,
+    /// W: rows of one person that a step may hold.
+    pub work_rows_max: u64,
+    /// Cells of one release.
+    pub cells_max: usize,
+    /// Questions that may wait at once.
+    pub waiting_max: usize,
+}
+
+/// A gateway that cannot start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayFault {
+    /// The books.
+    #[error(transparent)]
+    Books(#[from] BooksFault),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyFault),
+    /// The data versions.
+    #[error(transparent)]
+    World(#[from] WorldFault),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineFault),
+    /// The password hasher.
+    #[error("the password hasher refuses its parameters")]
+    Passwords,
+}
+
+/// The one door behind all surfaces.
+pub struct Gateway {
+    enclave: Enclave,
+    books: Books,
+    policy: Policy,
+    passwords: Arc<Passwords>,
+    tokens: Tokens,
+    sessions: Sessions,
+    engine: Engine,
+    clock: Clock,
+    limits: Limits,
+    world: RwLock<Arc<World>>,
+    file_key: [u8; 32],
+    running: Semaphore,
+    waiting: Semaphore,
+    hashing: Semaphore,
+    in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What a question would return; telling it reads no data.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// The columns of the answer.
+    pub schema: SchemaRef,
+    /// Its parameters.
+    pub parameters: SchemaRef,
+}
+
+/// An answer that has left the gateway.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The columns, with `sekisho.*` metadata.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// A table that a caller can name.
+#[derive(Debug, Clone)]
+pub struct TableInfo {
+    /// Its SQL schema.
+    pub schema: String,
+    /// Its name.
+    pub table: String,
+    /// Its kind, always `TABLE`.
+    pub kind: String,
+    /// Its columns.
+    pub arrow: SchemaRef,
+    /// The columns of its primary key.
+    pub primary_key: Vec<String>,
+    /// What it holds, in words.
+    pub remarks: String,
+}
+
+impl Gateway {
+    /// Opens the gateway over `books`: caps are declared, data versions verified against the books.
+    ///
+    /// # Errors
+    /// [`GatewayFault`] says which part refuses.
+    pub async fn open(enclave: Enclave, books: Books, keys: &Keys, clock: Clock) -> Result<Self, GatewayFault> {
+        for dataset in &enclave.datasets {
+            books.declare_caps(&dataset.population, dataset.population_cap, &dataset.name, dataset.cap)?;
+        }
+        let vocabularies: BTreeMap<_, _> =
+            enclave.datasets.iter().map(|d| (d.name.clone(), d.vocabularies.iter().cloned().collect())).collect();
+        let policy = Policy::open(enclave.policies.as_deref(), vocabularies)?;
+        let engine = Engine::new(&enclave.engine, *keys.group())?;
+        let world = World::load(&enclave, &books, keys.file(), &engine).await?;
+        Ok(Self {
+            passwords: Arc::new(Passwords::new().map_err(|_| GatewayFault::Passwords)?),
+            tokens: Tokens::new(clock.clone()),
+            sessions: Sessions::default(),
+            limits: Limits::default(),
+            world: RwLock::new(Arc::new(world)),
+            file_key: *keys.file(),
+            running: Semaphore::new(2),
+            waiting: Semaphore::new(enclave.waiting_max),
+            hashing: Semaphore::new(2),
+            in_flight: Mutex::default(),
+            enclave,
+            books,
+            policy,
+            engine,
+            clock,
+        })
+    }
+
+    /// Signs in with name and password; the result is a bearer token.
+    ///
+    /// # Errors
+    /// [`Refusal::NotSignedIn`], the same for every reason; [`Refusal::Busy`] while too many sign in.
+    pub async fn sign_in(&self, name: &str, password: &str) -> Result<String, Refusal> {
+        let _turn = self.hashing.acquire().await.map_err(|_| Refusal::Busy)?;
+        let account = AccountName::new(name).ok();
+        let (books, passwords, given) = (self.books.clone(), Arc::clone(&self.passwords), password.to_owned());
+        let lookup = account.clone();
+        let signed = blocking(move || {
+            let known = match lookup {
+                Some(name) => books.account(&name).map_err(|fault| failed(&fault))?,
+                None => None,
+            };
+            passwords.authenticate(known.as_ref(), &given)
+        })
+        .await?;
+        let kind = if signed.is_ok() { "login" } else { "login_refused" };
+        let account = account.filter(|_| signed.is_ok());
+        self.note(kind, account, None, json!({})).await?;
+        let token = self.tokens.issue(signed?).map_err(|_| Refusal::Failed { entry: None })?;
+        Ok(token.as_str().to_owned())
+    }
+
+    /// The session of a bearer token: the same one for every call with it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotSignedIn`] where the token is unknown, tampered with, expired or revoked, or its account disabled.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Arc<Session>, Refusal> {
+        let (principal, id) = self.tokens.authenticate(bearer)?;
+        self.sessions.drop_dead(&self.tokens);
+        Ok(self.sessions.of(id, principal))
+    }
+
+    /// Ends a session.
+    pub async fn sign_out(&self, session: &Session) {
+        self.tokens.revoke(session.id());
+        self.sessions.drop_dead(&self.tokens);
+    }
+
+    /// The language of the session's account.
+    #[must_use]
+    pub fn language(&self, session: &Session) -> Language {
+        session.principal().language()
+    }
+
+    /// Sets one `sekisho.*` setting of the session; an empty value takes it back.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSetting`] for a name or value that does not exist.
+    pub async fn set(&self, session: &Session, name: &str, value: &str) -> Result<(), Refusal> {
+        session.set(name.strip_prefix("sekisho.").unwrap_or(name), Some(value).filter(|v| !v.is_empty()))
+    }
+
+    /// All settings of the session that have a value, under their full names.
+    pub async fn settings(&self, session: &Session) -> Vec<(String, String)> {
+        session.settings().list()
+    }
+
+    fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn reload(&self) -> Result<(), GatewayFault> {
+        let world = World::load(&self.enclave, &self.books, &self.file_key, &self.engine).await?;
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+        Ok(())
+    }
+
+    async fn note(
+        &self,
+        kind: &'static str,
+        account: Option<AccountName>,
+        permit: Option<crate::terms::PermitId>,
+        body: serde_json::Value,
+    ) -> Result<crate::terms::EntryNumber, Refusal> {
+        let books = self.books.clone();
+        blocking(move || books.note(Note { kind, account, permit, body })).await?.map_err(|fault| failed(&fault))
+    }
+
+    /// Every refusal of every surface is recorded here, once.
+    async fn refuse(&self, principal: &Principal, sql: &str, refusal: Refusal) -> Refusal {
+        let body = json!({ "sql": sql, "refusal": refusal });
+        match self.note("refusal", Some(principal.account().clone()), None, body).await {
+            Ok(_) => refusal,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+}
+
+/// Work that waits for the disk or a hash, off the request threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Failed { entry: None })
+}
+
+/// A fault of the house: the operator reads it in the log, the caller one constant sentence.
+fn failed(fault: &dyn std::error::Error) -> Refusal {
+    tracing::error!(%fault, "a step failed");
+    Refusal::Failed { entry: None }
+}

@@ -1,0 +1,194 @@
+//! Can more be learnt than the caps allow: by asking on, all at once, or by a crash?
+
+use std::{sync::Arc, time::Duration};
+
+use sekisho::{
+    record::{Admission, Permit},
+    terms::{CapName, Charge, DataVersion, Loss, Refusal},
+};
+
+use super::house::{House, cap, wide};
+
+/// A permit for exactly ten questions of ε 0.1 each.
+fn ten(who: &[&str]) -> Permit {
+    let mut permit = wide("P-TEN", who[0]);
+    permit.principals = who.iter().map(|name| name.parse().unwrap()).collect();
+    (permit.cap, permit.analyst_cap, permit.per_question_epsilon) = (cap(1.0), cap(1.0), 0.1);
+    permit
+}
+
+/// The n-th of many different questions.
+fn different(n: usize) -> String {
+    format!("SELECT COUNT(*) AS n FROM demo.person WHERE year_of_birth > {}", 1950 + n)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhausted_budget_says_what_is_left_and_a_question_of_that_size_fits() {
+    let house = House::new().await;
+    house.grant(ten(&["hanako"])).await;
+    let asker = house.asker("hanako", "P-TEN").await;
+    asker.set("epsilon", "0.7").await;
+    asker.ask(&different(0)).await;
+    let refusal = asker.refusal(&different(1)).await;
+    let Refusal::BudgetExhausted { left } = refusal else { panic!("{refusal}") };
+    assert!((0.29..0.31).contains(&left), "{left}");
+    let spent = house.spent_of_permit("P-TEN");
+    asker.set("epsilon", &format!("{left:.6}")).await;
+    asker.ask(&different(1)).await;
+    assert!(house.spent_of_permit("P-TEN") > spent && house.spent_of_permit("P-TEN") <= 1.0 + 1e-9);
+    asker.set("epsilon", "0.01").await;
+    let refusal = asker.refusal(&different(2)).await;
+    assert!(matches!(refusal, Refusal::BudgetExhausted { left } if left < 0.001), "{refusal}");
+    asker.set("epsilon", "0.7").await;
+    assert!(asker.ask(&different(0)).await.kept(), "what was bought stays bought");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_analyst_cannot_take_more_than_their_share_of_the_permit() {
+    let house = House::new().await;
+    let mut permit = ten(&["hanako", "jiro"]);
+    permit.analyst_cap = cap(0.5);
+    house.grant(permit).await;
+    let (hanako, jiro) = (house.asker("hanako", "P-TEN").await, house.asker("jiro", "P-TEN").await);
+    hanako.set("epsilon", "0.4").await;
+    hanako.ask(&different(0)).await;
+    let refusal = hanako.refusal(&different(1)).await;
+    assert!(matches!(refusal, Refusal::BudgetExhausted { left } if (0.09..0.11).contains(&left)), "{refusal}");
+    jiro.set("epsilon", "0.4").await;
+    jiro.ask(&different(1)).await;
+    let own = CapName::Analyst("P-TEN".parse().unwrap(), "hanako".parse().unwrap());
+    assert!((house.spent(&own) - 0.4).abs() < 1e-6);
+    assert!(house.spent_of_permit("P-TEN") > 0.79);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn of_thirty_two_questions_at_once_ten_fit_and_ten_are_charged() {
+    let house = House::new().await;
+    house.grant(ten(&["hanako"])).await;
+    let asker = Arc::new(house.asker("hanako", "P-TEN").await);
+    let all = (0..32).map(|n| {
+        let asker = Arc::clone(&asker);
+        tokio::spawn(async move { asker.try_ask(&different(n)).await.map(|_| ()) })
+    });
+    let mut answered = 0;
+    for task in all.collect::<Vec<_>>() {
+        match task.await.unwrap() {
+            Ok(()) => answered += 1,
+            Err(refusal) => assert_eq!(refusal.code(), "budget_exhausted", "{refusal}"),
+        }
+    }
+    assert_eq!(answered, 10);
+    assert_eq!(house.count("admission"), 10);
+    assert_eq!(house.count("release"), 10);
+    assert_eq!(house.count("refusal"), 22);
+    // Stated at δ, ten tenths are a little less than one.
+    assert!((0.99..=1.0).contains(&house.spent_of_permit("P-TEN")), "{}", house.spent_of_permit("P-TEN"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn identical_questions_in_flight_are_charged_once_and_answered_alike() {
+    let house = House::new().await;
+    house.grant(ten(&["hanako"])).await;
+    let asker = Arc::new(house.asker("hanako", "P-TEN").await);
+    let all = (0..24).map(|n| {
+        let asker = Arc::clone(&asker);
+        let sql = format!("SELECT COUNT(*) AS n{n} FROM demo.person");
+        tokio::spawn(async move { asker.ask(&sql).await })
+    });
+    let mut answers = vec![];
+    for task in all.collect::<Vec<_>>() {
+        answers.push(task.await.unwrap());
+    }
+    assert!(answers.iter().all(|a| a.rows() == answers[0].rows()));
+    assert_eq!(answers.iter().filter(|a| !a.kept()).count(), 1);
+    assert_eq!(house.count("admission"), 1);
+    assert!((house.spent_of_permit("P-TEN") - 0.1).abs() < 1e-6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_after_reserve_keeps_the_charge() {
+    let house = House::new().await;
+    let charge = Charge {
+        account: "hanako".parse().unwrap(),
+        permit: "P-WIDE".parse().unwrap(),
+        dataset: "demo".parse().unwrap(),
+        population: "jp".parse().unwrap(),
+        loss: Loss::pure(0.5).unwrap(),
+        draws: 1,
+    };
+    let admission = Admission {
+        sql: "SELECT COUNT(*) FROM demo.person".into(),
+        canonical_hash: [7; 32],
+        data_version: DataVersion(1),
+        policy_hash: "00".into(),
+        purpose: "drug-safety".parse().unwrap(),
+        settings: serde_json::json!([]),
+    };
+    let reservation = house.books.reserve(charge, admission).unwrap();
+    // The process ends here: nothing that was reserved is released or failed.
+    drop(reservation);
+    let house = house.reopened().await;
+    assert!((house.spent_of_permit("P-WIDE") - 0.5).abs() < 1e-6);
+    assert_eq!(house.count("recovered"), 1);
+    let asker = house.asker("hanako", "P-WIDE").await;
+    let answer = asker.ask("SELECT COUNT(*) FROM demo.person").await;
+    assert!(!answer.kept(), "an answer that never left was not kept");
+    let failures = house.books.failures(&"P-WIDE".parse().unwrap(), &"demo".parse().unwrap()).unwrap();
+    assert_eq!(failures.permit, 1, "and counts as a bit that may have been seen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_answers_and_spent_budgets_survive_a_restart() {
+    let house = House::new().await;
+    let sql = different(3);
+    let before = house.asker("hanako", "P-WIDE").await.ask(&sql).await;
+    let spent = house.spent_of_permit("P-WIDE");
+    let house = house.reopened().await;
+    let after = house.asker("hanako", "P-WIDE").await.ask(&sql).await;
+    assert!(after.kept());
+    assert_eq!(after.rows(), before.rows());
+    assert_eq!(house.spent_of_permit("P-WIDE"), spent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_two_failed_questions_a_permit_is_halted() {
+    let house = House::new().await;
+    for n in 0..2 {
+        let charge = Charge {
+            account: "hanako".parse().unwrap(),
+            permit: "P-WIDE".parse().unwrap(),
+            dataset: "demo".parse().unwrap(),
+            population: "jp".parse().unwrap(),
+            loss: Loss::pure(0.1).unwrap(),
+            draws: 1,
+        };
+        let admission = Admission {
+            sql: "SELECT COUNT(*) FROM demo.person".into(),
+            canonical_hash: [n; 32],
+            data_version: DataVersion(1),
+            policy_hash: "00".into(),
+            purpose: "drug-safety".parse().unwrap(),
+            settings: serde_json::json!([]),
+        };
+        let reservation = house.books.reserve(charge, admission).unwrap();
+        house.books.fail(reservation).unwrap();
+    }
+    let hanako = house.asker("hanako", "P-WIDE").await;
+    assert_eq!(hanako.refusal(&different(0)).await.code(), "halted");
+    house.asker("jiro", "P-RIVAL").await.ask(&different(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_ends_at_its_hour_and_when_it_is_revoked() {
+    let house = House::new().await;
+    let hanako = house.asker("hanako", "P-WIDE").await;
+    hanako.ask(&different(0)).await;
+    let reviewer = house.sign_in("reviewer").await;
+    let body = serde_json::json!({"permit": "P-RIVAL", "reason": "asked for"});
+    house.gateway.administer(&reviewer.session, "permit.revoke", body).await.unwrap();
+    let jiro = house.asker("jiro", "P-RIVAL").await;
+    assert_eq!(jiro.refusal(&different(0)).await.code(), "permit_not_active", "also for what is kept");
+    house.later(Duration::from_secs(91 * 86_400));
+    let hanako = house.asker("hanako", "P-WIDE").await;
+    assert_eq!(hanako.refusal(&different(0)).await.code(), "permit_not_active");
+}

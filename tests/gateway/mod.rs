@@ -1,0 +1,11 @@
+//! Does one call become one answer or one refusal, and nothing else?
+//!
+//! Stories told through the gateway's own doors, over an enclave of synthetic persons that is made once per process.
+
+mod answers;
+mod asking;
+mod budgets;
+mod descriptions;
+pub(crate) mod house;
+mod refusals;
+pub(crate) mod truth;
