@@ -277,7 +277,8 @@ async fn having_order_limit_and_arithmetic_work_on_what_was_released() {
         .await;
     let n = answer.numbers("n");
     assert!(n.len() == 2 && n[0] >= n[1] && n[1] > Some(100.0), "{n:?}");
-    assert!(answer.numbers("each").iter().all(|each| each.is_some_and(|each| (1.0..=8.0).contains(&each))));
+    // Both counts are noised: where most persons have one visit, a whole quotient may be zero.
+    assert!(answer.numbers("each").iter().all(|each| each.is_some_and(|each| (0.0..=9.0).contains(&each))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
