@@ -5,6 +5,8 @@ mod gateway;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod shared_data;
 #[cfg(test)]
 mod tidy;

@@ -71,7 +71,7 @@ const HOMES: &[(&str, Home)] = &[
     // Seeded generators make synthetic rows; noise and secrets never come from them.
     ("rand", In(&["synth/"])),
     ("rand_chacha", In(&["synth/", "engine/sample.rs"])),
-    ("clap", In(&["cli/", "main.rs"])),
+    ("clap", In(&["cli/", "demo/", "main.rs"])),
     ("indicatif", In(&["cli/", "demo/"])),
     ("comfy_table", In(&["cli/", "demo/"])),
     ("csv", In(&["cli/", "ingest/", "synth/"])),
@@ -231,8 +231,7 @@ fn breaks_callers(file: &File) -> Vec<String> {
     let words = tokens(&file.text);
     let word = |at: usize| words.get(at).map_or("", |t| t.text.as_str());
     let mut out = vec![];
-    for at in 0..words.len() {
-        let line = words[at].line;
+    for (at, line) in words.iter().map(|word| word.line).enumerate() {
         let defined = at > 0 && word(at - 1) == "fn";
         if word(at).starts_with("dangerous_") && !defined {
             out.push(file.says(line, &format!("`{}` is for tests alone", word(at))));

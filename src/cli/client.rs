@@ -83,6 +83,12 @@ pub enum ClientFault {
         /// What is missing.
         reason: String,
     },
+    /// No password was given.
+    #[error("{0}")]
+    Password(String),
+    /// Nothing says which gateway.
+    #[error("say where the gateway is: --connect FILE, or --url, --ca and --user")]
+    Nowhere,
     /// The address is not one.
     #[error("{url:?} is not an address such as grpc+tls://127.0.0.1:8815")]
     Address {
@@ -109,7 +115,9 @@ impl ClientFault {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Refused { .. } => 3,
-            Self::File { .. } | Self::ConnectFile { .. } | Self::Address { .. } => 2,
+            Self::File { .. } | Self::ConnectFile { .. } | Self::Password(_) | Self::Nowhere | Self::Address { .. } => {
+                2
+            }
             Self::Unreachable { .. } | Self::Protocol(_) => 1,
         }
     }
@@ -151,16 +159,17 @@ struct FileAccount {
 }
 
 impl ConnectTo {
-    /// Reads `connect.json` and picks the account named `user`, or the first that has `role`.
+    /// Reads `connect.json` and picks the account named `user`, or the first that has `role`, or the only one.
     ///
     /// # Errors
     /// [`ClientFault::File`] or [`ClientFault::ConnectFile`].
     pub fn from_file(path: &Path, user: Option<&str>, role: &str) -> Result<Self, ClientFault> {
         let not_one = |reason: String| ClientFault::ConnectFile { path: path.to_owned(), reason };
         let file: ConnectFile = serde_json::from_str(&read(path)?).map_err(|e| not_one(e.to_string()))?;
+        let alone = file.accounts.len() == 1;
         let account = file.accounts.into_iter().find(|a| match user {
             Some(user) => a.name == user,
-            None => a.roles.iter().any(|r| r == role),
+            None => alone || a.roles.iter().any(|r| r == role),
         });
         let account = account.ok_or_else(|| not_one(format!("no account for {}", user.unwrap_or(role))))?;
         // A relative path is relative to the file, wherever the verb runs.
@@ -174,12 +183,11 @@ impl ConnectTo {
         })
     }
 
-    /// Takes the password from a file: its first line.
+    /// The parts, with the CA certificate in a file.
     ///
     /// # Errors
     /// [`ClientFault::File`] for the file that cannot be read.
-    pub fn from_parts(url: &str, ca: &Path, user: &str, password_file: &Path) -> Result<Self, ClientFault> {
-        let password = read(password_file)?.lines().next().unwrap_or_default().to_owned();
+    pub fn from_parts(url: &str, ca: &Path, user: &str, password: String) -> Result<Self, ClientFault> {
         Ok(Self { url: url.into(), ca_pem: read(ca)?, user: user.into(), password, permit: None })
     }
 }

@@ -1,5 +1,25 @@
 //! What does each verb of the command line do?
+//!
+//! One file per verb; what several need stands beside them. A verb writes to the streams that it is handed and ends with
+//! nothing or a [`Stop`], which `main.rs` turns into standard error and exit status.
 
+pub mod account;
+pub mod audit;
+pub mod budget;
+pub mod catalog;
 pub mod client;
+pub mod ingest;
+pub mod init;
+pub mod listing;
+pub mod permit;
+pub mod permit_draft;
+pub mod policy;
+pub mod progress;
 pub mod query;
 pub mod render;
+pub mod secret;
+pub mod serve;
+pub mod stop;
+pub mod synth;
+
+pub use stop::Stop;

@@ -5,27 +5,31 @@ use std::{
     path::PathBuf,
 };
 
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+
 use super::{
     client::{Client, ClientFault, ConnectTo},
     render::{self, Format},
+    secret,
 };
 
 /// Where a verb finds the gateway: a connection file, or its parts.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "The gateway")]
 pub struct Connection {
     /// The connection file that `demo` and `init --with-sample-accounts` write.
-    #[arg(long, value_name = "FILE", required_unless_present = "url")]
+    #[arg(long, value_name = "FILE")]
     pub connect: Option<PathBuf>,
-    /// The gateway, such as grpc+tls://127.0.0.1:8815.
-    #[arg(long, conflicts_with = "connect", requires_all = ["ca", "user", "password_file"])]
+    /// Without such a file: the gateway, such as grpc+tls://127.0.0.1:8815, with --ca and --user.
+    #[arg(long, conflicts_with = "connect", requires_all = ["ca", "user"])]
     pub url: Option<String>,
     /// The CA certificate to trust.
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
     pub ca: Option<PathBuf>,
     /// The account; with --connect, one of those in the file.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// A file whose first line is the password.
+    /// A file whose first line is the password; without it, it is asked for or read from standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
     pub password_file: Option<PathBuf>,
 }
@@ -34,36 +38,51 @@ impl Connection {
     /// What to connect to; `role` picks the account where the file has several and none is named.
     ///
     /// # Errors
-    /// [`ClientFault`] for a file that cannot be used.
+    /// [`ClientFault`] for a file that cannot be used, or where nothing says which gateway.
     pub fn resolve(&self, role: &str) -> Result<ConnectTo, ClientFault> {
+        self.resolve_if_given(role)?.ok_or(ClientFault::Nowhere)
+    }
+
+    /// The same where a gateway is named; none where nothing is.
+    ///
+    /// # Errors
+    /// [`ClientFault`] for a file that cannot be used.
+    pub fn resolve_if_given(&self, role: &str) -> Result<Option<ConnectTo>, ClientFault> {
         if let Some(file) = &self.connect {
-            return ConnectTo::from_file(file, self.user.as_deref(), role);
+            return ConnectTo::from_file(file, self.user.as_deref(), role).map(Some);
         }
-        match (&self.url, &self.ca, &self.user, &self.password_file) {
-            (Some(url), Some(ca), Some(user), Some(password)) => ConnectTo::from_parts(url, ca, user, password),
-            // The argument parser asks for all four; this is for callers that are not it.
-            _ => Err(ClientFault::Address { url: self.url.clone().unwrap_or_default() }),
-        }
+        let (Some(url), Some(ca), Some(user)) = (&self.url, &self.ca, &self.user) else { return Ok(None) };
+        let password = secret::password(self.password_file.as_deref(), user, &mut io::stderr());
+        let password = password.map_err(|stop| ClientFault::Password(stop.words().unwrap_or_default().to_owned()))?;
+        ConnectTo::from_parts(url, ca, user, password).map(Some)
     }
 }
 
-/// Ask one question.
+/// Ask one question; the answer goes to standard output, its price to standard error.
 #[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "  sekisho query --connect D/connect.json 'SELECT gender_concept_id, COUNT(*) AS n FROM person GROUP BY 1'\n  \
+sekisho query --connect D/connect.json --explain 'SELECT COUNT(*) FROM death'\n\n\
+Noisy values are printed with their 95 % half-width. `SELECT * FROM sekisho.my_budget` says what is left."
+)]
 pub struct Query {
-    /// Where to ask.
-    #[command(flatten)]
-    pub connection: Connection,
     /// The permit under which to ask.
     #[arg(long, value_name = "P-...")]
     pub permit: Option<String>,
     /// Show what would be released, at which price, without asking.
     #[arg(long)]
     pub explain: bool,
+    /// Save the answer's receipt, for `sekisho audit verify --receipt`.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     /// The question, or - to read it from standard input.
     pub sql: String,
+    /// Where to ask.
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 /// Asks, writes the answer to `out` and everything else to `err`; the exit status.
@@ -96,13 +115,27 @@ pub async fn run(query: &Query, out: &mut dyn Write, err: &mut dyn Write) -> io:
     if let Some(line) = render::price_line(&schema) {
         writeln!(err, "{line}")?;
     }
-    Ok(0)
+    save_receipt(query, &schema, err)
 }
+
+fn save_receipt(query: &Query, schema: &Schema, err: &mut dyn Write) -> io::Result<u8> {
+    let Some(file) = &query.receipt else { return Ok(0) };
+    let Some(receipt) = schema.metadata().get(RECEIPT) else {
+        return writeln!(err, "this answer has no receipt: it is about nobody").map(|()| 0);
+    };
+    match std::fs::write(file, format!("{receipt}\n")) {
+        Ok(()) => Ok(0),
+        Err(fault) => writeln!(err, "the receipt could not be written to {}: {fault}", file.display()).map(|()| 1),
+    }
+}
+
+/// The metadata of an answer that holds its receipt.
+pub const RECEIPT: &str = "sekisho.receipt_json";
 
 /// More than any gateway accepts; keeps a wrong file on standard input from being read whole.
 const SQL_BYTES_MAX: u64 = 1 << 20;
 
-type Answer = (datafusion::arrow::datatypes::SchemaRef, Vec<datafusion::arrow::record_batch::RecordBatch>);
+type Answer = (SchemaRef, Vec<datafusion::arrow::record_batch::RecordBatch>);
 
 async fn ask(query: &Query, sql: &str) -> Result<Answer, ClientFault> {
     let to = query.connection.resolve("analyst")?;

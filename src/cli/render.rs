@@ -134,11 +134,12 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
     if column.is_null(row) {
         return Ok("NULL".into());
     }
+    let whole = column.data_type().is_integer();
     let ends = shown.interval.and_then(|(lo, hi)| Some((number(batch, lo, row)?, number(batch, hi, row)?)));
     match (number(batch, shown.column, row), ends, shown.half_width) {
-        (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi)),
-        (Some(value), None, Some(half)) => Ok(with_half_width(value, half)),
-        (Some(value), None, None) if column.data_type().is_floating() => Ok(format!("{value}")),
+        (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi, whole)),
+        (Some(value), None, Some(half)) => Ok(with_half_width(value, half, whole)),
+        (Some(value), None, None) if column.data_type().is_floating() => Ok(short(value)),
         _ => {
             let text =
                 ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default())?.value(row).try_to_string()?;
@@ -148,7 +149,7 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
 }
 
 /// A text from the data must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -159,20 +160,29 @@ fn number(batch: &RecordBatch, column: usize, row: usize) -> Option<f64> {
     value.is_valid(0).then(|| value.value(0))
 }
 
-/// Value and half-width, both rounded to two digits of the half-width.
-fn with_half_width(value: f64, half: f64) -> String {
-    let places = decimals(half);
+/// Six digits after the point, without zeros at the end; small numbers in powers of ten.
+pub(super) fn short(number: f64) -> String {
+    match number.abs() {
+        small if small > 0.0 && small < 1e-4 => format!("{number:e}"),
+        whole if whole >= 1e15 => format!("{number}"),
+        _ => format!("{number:.6}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+    }
+}
+
+/// Value and half-width, both rounded to two digits of the half-width; whole numbers stay whole.
+fn with_half_width(value: f64, half: f64, whole: bool) -> String {
+    let places = if whole { 0 } else { decimals(half) };
     format!("{:.places$} ± {:.places$}", tidy(value, places), half)
 }
 
 /// As a half-width where the ends lie evenly around the value, else with both ends.
-fn with_interval(value: f64, lo: f64, hi: f64) -> String {
+fn with_interval(value: f64, lo: f64, hi: f64, whole: bool) -> String {
     let (below, above) = (value - lo, hi - value);
     let wider = below.max(above);
     if (below - above).abs() <= 0.02 * wider {
-        return with_half_width(value, wider);
+        return with_half_width(value, wider, whole);
     }
-    let places = decimals(wider);
+    let places = if whole { 0 } else { decimals(wider) };
     format!("{:.places$} ({:.places$} to {:.places$})", tidy(value, places), tidy(lo, places), tidy(hi, places))
 }
 
@@ -272,8 +282,9 @@ mod tests {
 
     #[test]
     fn digits_follow_the_noise() {
-        assert_eq!(with_half_width(-0.04, 1.3), "0.0 ± 1.3");
-        assert_eq!(with_half_width(123_456.7, 980.0), "123457 ± 980");
-        assert_eq!(with_half_width(5.0, 0.0), "5 ± 0");
+        assert_eq!(with_half_width(-0.04, 1.3, false), "0.0 ± 1.3");
+        assert_eq!(with_half_width(1045.0, 7.0, true), "1045 ± 7");
+        assert_eq!(with_half_width(123_456.7, 980.0, false), "123457 ± 980");
+        assert_eq!(with_half_width(5.0, 0.0, false), "5 ± 0");
     }
 }

@@ -6,7 +6,10 @@
 use std::str::FromStr;
 
 use arrow_flight::{BasicAuth, HandshakeRequest, HandshakeResponse};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use futures::{StreamExt, stream::BoxStream};
 use prost::Message;
 use tonic::{
@@ -19,6 +22,12 @@ use crate::{gateway::Gateway, terms::Refusal};
 
 /// The longest Basic header or handshake payload that is looked at.
 const CREDENTIALS_BYTES_MAX: usize = 4096;
+
+/// Base64 with or without padding: Go clients, the ADBC driver among them, send none.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The stream of a handshake's answers.
 pub(super) type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
@@ -56,7 +65,7 @@ fn basic_header(metadata: &MetadataMap) -> Option<(String, String)> {
     if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > CREDENTIALS_BYTES_MAX {
         return None;
     }
-    let text = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let text = String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?;
     let (name, password) = text.split_once(':')?;
     Some((name.to_owned(), password.to_owned()))
 }
@@ -83,13 +92,24 @@ mod tests {
 
     #[test]
     fn a_password_may_hold_colons() {
-        let header = with(&format!("Basic {}", BASE64_STANDARD.encode("hanako:a:b")));
+        let header = with(&format!("Basic {}", BASE64.encode("hanako:a:b")));
         assert_eq!(basic_header(&header), Some(("hanako".into(), "a:b".into())));
     }
 
     #[test]
+    fn credentials_come_with_and_without_padding() {
+        for password in ["a", "ab", "abc", "abcd"] {
+            let padded = BASE64.encode(format!("hanako:{password}"));
+            for sent in [padded.as_str(), padded.trim_end_matches('=')] {
+                let found = basic_header(&with(&format!("Basic {sent}")));
+                assert_eq!(found, Some(("hanako".into(), password.into())), "{sent}");
+            }
+        }
+    }
+
+    #[test]
     fn an_oversized_header_is_not_decoded() {
-        let header = with(&format!("Basic {}", BASE64_STANDARD.encode("x".repeat(5000))));
+        let header = with(&format!("Basic {}", BASE64.encode("x".repeat(5000))));
         assert_eq!(basic_header(&header), None);
     }
 

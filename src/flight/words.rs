@@ -122,7 +122,8 @@ fn grpc_code(refusal: &Refusal) -> Code {
         | Refusal::BoundMissing { .. }
         | Refusal::TooManyGroups { .. }
         | Refusal::TooComplex { .. }
-        | Refusal::UnknownSetting { .. } => Code::InvalidArgument,
+        | Refusal::UnknownSetting { .. }
+        | Refusal::NotDone { .. } => Code::InvalidArgument,
         Refusal::BudgetExhausted { .. } => Code::ResourceExhausted,
         Refusal::Busy => Code::Unavailable,
         Refusal::Failed { .. } => Code::Internal,

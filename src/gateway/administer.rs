@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Gateway, Session, blocking, failed, world::Dataset};
+use super::{
+    Gateway, Session, blocking, failed,
+    world::{Dataset, World},
+};
 use crate::{
     policy::{Action, Clearance, GrantSurroundings},
     record::{Account, Activation, BooksFault, NewAccount, Permit, VocabularyDeclaration},
@@ -76,7 +79,7 @@ impl Gateway {
             "vocabulary.declare" => self.vocabulary_declare(session, body).await,
             "audit.export" => self.audit_export(session, body).await,
             "audit.receipt" => self.audit_receipt(session, body).await,
-            _ => Err(Refusal::NotAQuestion { hint: format!("there is no act {verb}") }),
+            _ => Err(not_done_because(&format!("there is no act {verb}"))),
         };
         match done {
             Ok(value) => Ok(value),
@@ -94,7 +97,7 @@ impl Gateway {
         let by = self.policy.judge_account(session.principal(), &roles, self.clock.now())?.account().clone();
         let (books, passwords) = (self.books.clone(), Arc::clone(&self.passwords));
         let added = blocking(move || {
-            let password_hash = passwords.hash(&password).map_err(|fault| hint(&fault))?;
+            let password_hash = passwords.hash(&password).map_err(|fault| not_done(&fault))?;
             books.add_account(Some(&by), NewAccount { name, roles, language, password_hash }).map_err(|f| words(&f))
         });
         Ok(entry(added.await??))
@@ -122,10 +125,11 @@ impl Gateway {
         let now = self.clock.now();
         let clearance = self.policy.judge_without_permit(session.principal(), Action::PermitGrant, now)?;
         if permit.rule_pack != "none" {
-            return Err(hint_text("this version applies no rule pack; grant with the pack none"));
+            return Err(not_done_because("this version applies no rule pack; grant with the pack none"));
         }
         let world = self.world();
-        let dataset = world.datasets.get(&permit.dataset).ok_or_else(|| hint_text("there is no such data set"))?;
+        let dataset =
+            world.datasets.get(&permit.dataset).ok_or_else(|| not_done_because("there is no such data set"))?;
         let books = self.books.clone();
         let accounts = blocking(move || books.accounts()).await?.map_err(|fault| failed(&fault))?;
         self.grantable(&clearance, &permit, dataset, &accounts)?;
@@ -147,7 +151,7 @@ impl Gateway {
         let roles_of =
             |name: &AccountName| accounts.iter().find(|a| a.name == *name && !a.disabled).map(|a| a.roles.clone());
         let around = GrantSurroundings { dataset_cap: dataset.config.cap, queryable: &queryable, roles_of: &roles_of };
-        self.policy.check_grant(clearance, permit, &around).map_err(|fault| hint(&fault))
+        self.policy.check_grant(clearance, permit, &around).map_err(|fault| not_done(&fault))
     }
 
     async fn permit_revoke(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
@@ -177,7 +181,7 @@ impl Gateway {
     async fn permit_preview(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
         let permit: Permit = read(body)?;
         self.may(session, Action::PermitGrant)?;
-        Ok(json!(self.policy.preview(&permit).map_err(|fault| hint(&fault))?))
+        Ok(json!(self.policy.preview(&permit).map_err(|fault| not_done(&fault))?))
     }
 
     async fn budget_show(&self, session: &Session) -> Result<Value, Refusal> {
@@ -200,8 +204,11 @@ impl Gateway {
     async fn data_activate(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
         let ToActivate { dataset, version, manifest_mac, source } = read(body)?;
         let by = self.may(session, Action::DataActivate)?;
-        let books = self.books.clone();
         let activation = Activation { dataset, version, manifest_mac, source };
+        // What cannot be read must not come into force: the next start would refuse to open.
+        let (enclave, key, wanted) = (self.enclave.clone(), self.file_key, activation.clone());
+        blocking(move || World::check(&enclave, &wanted, &key)).await?.map_err(|fault| not_done(&fault))?;
+        let books = self.books.clone();
         let done = blocking(move || books.activate(by.as_str(), activation)).await?.map_err(|f| words(&f))?;
         self.reload().await.map_err(|fault| failed(&fault))?;
         Ok(entry(done))
@@ -210,6 +217,8 @@ impl Gateway {
     async fn vocabulary_declare(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
         let declaration: VocabularyDeclaration = read(body)?;
         let by = self.may(session, Action::VocabularyDeclare)?;
+        let readable = World::check_vocabulary(&self.enclave, &declaration, &self.engine).await;
+        readable.map_err(|fault| not_done(&fault))?;
         let books = self.books.clone();
         let done = blocking(move || books.declare_vocabulary(Some(&by), declaration)).await?.map_err(|f| words(&f))?;
         self.reload().await.map_err(|fault| failed(&fault))?;
@@ -222,13 +231,16 @@ impl Gateway {
         self.may(session, Action::AuditExport)?;
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !plain {
-            return Err(hint_text("name the export with letters, digits, - and _"));
+            return Err(not_done_because("name the export with letters, digits, - and _"));
         }
         let folder = self.enclave.directory.join("exports").join(name);
         let (books, to) = (self.books.clone(), folder.clone());
         blocking(move || {
+            if to.exists() {
+                return Err(not_done_because("there is an export of this name already"));
+            }
             std::fs::create_dir_all(to.parent().unwrap_or(&to))
-                .map_err(|_| hint_text("the exports folder cannot be made"))?;
+                .map_err(|_| not_done_because("the exports folder cannot be made"))?;
             books.export(&to).map_err(|f| words(&f))
         })
         .await??;
@@ -256,21 +268,21 @@ fn entry(number: EntryNumber) -> Value {
 
 fn read<T: for<'a> Deserialize<'a>>(body: Value) -> Result<T, Refusal> {
     // The text of serde names fields and types of the caller's own body.
-    serde_json::from_value(body).map_err(|fault| hint_text(&fault.to_string()))
+    serde_json::from_value(body).map_err(|fault| not_done_because(&fault.to_string()))
 }
 
-fn hint(fault: &dyn std::error::Error) -> Refusal {
-    hint_text(&fault.to_string())
+fn not_done(fault: &dyn std::error::Error) -> Refusal {
+    not_done_because(&fault.to_string())
 }
 
-fn hint_text(text: &str) -> Refusal {
-    Refusal::NotAQuestion { hint: text.to_owned() }
+fn not_done_because(reason: &str) -> Refusal {
+    Refusal::NotDone { reason: reason.to_owned() }
 }
 
 /// What an administrator reads of a fault of the books: names they gave themselves, else the constant sentence.
 fn words(fault: &BooksFault) -> Refusal {
     match fault {
-        BooksFault::Unknown(_) | BooksFault::AlreadyThere(_) | BooksFault::Mismatch(_) => hint(fault),
+        BooksFault::Unknown(_) | BooksFault::AlreadyThere(_) | BooksFault::Mismatch(_) => not_done(fault),
         other => failed(other),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         sample::{self, SampleFault, sample},
         schema::arrow_schema,
     },
-    record::{Books, BooksFault, VocabularyDeclaration},
+    record::{Activation, Books, BooksFault, VocabularyDeclaration},
     sql::{CataloguedTable, Directory, Standing},
     terms::{DataVersion, DatasetName, VocabularyName},
 };
@@ -43,6 +43,12 @@ pub enum WorldFault {
     /// The books hold no keyed hash where one must be.
     #[error("{0}: the books hold no keyed hash of its manifest")]
     Unmarked(String),
+    /// The configuration declares no such data set.
+    #[error("{0}: no data set of this name is declared")]
+    Undeclared(String),
+    /// The configuration has changed since the version was written, in what its bounds rest on.
+    #[error("{0}: was loaded as another data set, population or model, or for a larger population_max, than declared")]
+    OtherData(String),
     /// A sample could not be made.
     #[error(transparent)]
     Sample(#[from] SampleFault),
@@ -111,6 +117,24 @@ impl World {
             }
         }
         Ok(Self { datasets, vocabularies })
+    }
+
+    /// Whether a data version could be put in force: its bytes are all there, and are those of the keyed hash.
+    pub(super) fn check(enclave: &Enclave, wanted: &Activation, file_key: &[u8; 32]) -> Result<(), WorldFault> {
+        let config = enclave.datasets.iter().find(|d| d.name == wanted.dataset);
+        let config = config.ok_or_else(|| WorldFault::Undeclared(wanted.dataset.to_string()))?;
+        verified(&enclave.directory.join("data"), config, wanted, file_key).map(|_| ())
+    }
+
+    /// Whether a vocabulary could be put in force.
+    pub(super) async fn check_vocabulary(
+        enclave: &Enclave,
+        wanted: &VocabularyDeclaration,
+        engine: &Engine,
+    ) -> Result<(), WorldFault> {
+        let config = enclave.datasets.first().ok_or_else(|| WorldFault::Undeclared(wanted.name.to_string()))?;
+        let data = enclave.directory.join("data");
+        Vocabulary::load(&data, wanted.clone(), &config.model, engine).await.map(|_| ())
     }
 
     /// The value of `now()`: the date of the data set's version; for questions about nobody, that of the newest.
@@ -258,7 +282,19 @@ fn version_in_force(
     books: &Books,
     file_key: &[u8; 32],
 ) -> Result<Option<Version>, WorldFault> {
-    let Some(activation) = books.activation(&config.name)? else { return Ok(None) };
+    match books.activation(&config.name)? {
+        Some(activation) => verified(data, config, &activation, file_key).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The version on disk, every byte of which is the one that the keyed hash of its manifest vouches for.
+fn verified(
+    data: &Path,
+    config: &DatasetConfig,
+    activation: &Activation,
+    file_key: &[u8; 32],
+) -> Result<Version, WorldFault> {
     let what = format!("{} {}", config.name, activation.version);
     let directory = data.join(config.name.as_str()).join(format!("v{}", activation.version.0));
     let mac =
@@ -267,7 +303,15 @@ fn version_in_force(
     let manifest = Manifest::read(&directory).map_err(layout)?;
     let layout = |fault| WorldFault::Layout { what: what.clone(), fault };
     manifest.verify(&directory, file_key, &mac).map_err(layout)?;
-    Ok(Some(Version { number: activation.version, manifest: Arc::new(manifest), directory }))
+    let same = manifest.dataset == config.name
+        && manifest.version == activation.version
+        && manifest.population == config.population
+        && manifest.model == config.model.name
+        && manifest.persons_max <= config.population_max;
+    if !same {
+        return Err(WorldFault::OtherData(what));
+    }
+    Ok(Version { number: activation.version, manifest: Arc::new(manifest), directory })
 }
 
 fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable {

@@ -11,9 +11,9 @@ use crate::{
 /// This principal may do this now: a proof, since only this folder can build one. Covers one call.
 ///
 /// ```compile_fail,E0451
-/// use sekisho::{identity::Principal, policy::{Action, Clearance}, terms::Instant};
-/// fn forge(principal: Principal, at: Instant) -> Clearance {
-///     Clearance { principal, action: Action::Ask, at, permit: None, policy_hash: [0; 32] }
+/// use sekisho::{identity::Principal, policy::Clearance};
+/// fn forge(principal: Principal, others: Clearance) -> Clearance {
+///     Clearance { principal, ..others }
 /// }
 /// ```
 #[must_use]

@@ -7,50 +7,132 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
-    common::Column,
-    logical_expr::{Expr, ExprFunctionExt, Filter, LogicalPlan, WindowFunctionDefinition, expr::WindowFunction, lit},
-    logical_expr::{Window, WindowFrame},
+    common::{Column, JoinConstraint, JoinType, NullEquality},
+    functions::core::expr_fn::coalesce,
+    logical_expr::{
+        Aggregate, AggregateUDF, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window, WindowFrame,
+        WindowFunctionDefinition, expr::WindowFunction, lit,
+    },
 };
 
 use super::{
     expression::refused,
     facts::Facts,
-    typing::{Owned, Walk, built},
+    typing::{Defaults, Owned, Walk, built},
 };
 use crate::{
     sql::{Standing, catalogued, vocabulary},
     terms::Refusal,
 };
 
-/// Both sides of a join of persons' rows with their rows per person counted, and the condition that keeps the product
-/// within W.
-pub(super) fn before_join(
-    walk: &mut Walk<'_>,
-    left: Owned,
-    right: Owned,
-) -> Result<(Owned, Owned, Option<Expr>), Refusal> {
-    let most = walk.bounds.work_rows_max;
-    let (left, left_rows) = counted(walk, left)?;
-    let (right, right_rows) = counted(walk, right)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    Ok((left, right, Some((left_rows * right_rows).lt_eq(lit(most)))))
+/// `left` without the persons whose rows here and in `right` together make more than W rows of a join. It is decided
+/// before the join, so that no more than W rows are ever made of one person.
+pub(super) fn before_join(walk: &mut Walk<'_>, left: Owned, right: &Owned) -> Result<Owned, Refusal> {
+    let (person, rows) = (walk.fresh("person"), walk.fresh("rows"));
+    let owner = right.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
+    let counted_right = vec![count_rows()?.alias(rows.clone())];
+    let per_person = built(Aggregate::try_new(Arc::new(right.plan.clone()), vec![owner.clone()], counted_right))?;
+    let items = vec![owner.alias(person.clone()), Expr::Column(Column::from_name(rows.clone()))];
+    let per_person = built(Projection::try_new(items, Arc::new(LogicalPlan::Aggregate(per_person))))?;
+    let passed = passed_on(&left);
+    let (left, mine) = counted(walk, left)?;
+    let key = left.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
+    let joined = built(Join::try_new(
+        Arc::new(left.plan),
+        Arc::new(LogicalPlan::Projection(per_person)),
+        vec![(key, Expr::Column(Column::from_name(person)))],
+        Some((mine * Expr::Column(Column::from_name(rows))).lt_eq(most(walk))),
+        JoinType::Inner,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNothing,
+        false,
+    ))?;
+    only(passed, LogicalPlan::Join(joined), left.owner, left.facts, left.rows_max, left.defaults)
 }
 
-/// The step without the persons who have more than W rows in it.
-pub(super) fn after(walk: &mut Walk<'_>, owned: Owned) -> Result<Owned, Refusal> {
-    let most = walk.bounds.work_rows_max;
-    let (owned, rows) = counted(walk, owned)?;
-    let condition = rows.lt_eq(lit(i64::try_from(most).unwrap_or(i64::MAX)));
-    let plan = LogicalPlan::Filter(built(Filter::try_new(condition, Arc::new(owned.plan)))?);
-    Ok(Owned { plan, rows_max: most, ..owned })
+/// `owned` without the persons of whose rows a join with `public` on `on` would make more than W.
+pub(super) fn before_public_join(
+    walk: &mut Walk<'_>,
+    owned: Owned,
+    public: &LogicalPlan,
+    on: &[(Expr, Expr)],
+    owned_left: bool,
+) -> Result<Owned, Refusal> {
+    let rows = walk.fresh("rows");
+    let (mut keys, mut items, mut equal) = (vec![], vec![], vec![]);
+    for (left, right) in on {
+        let (mine, theirs) = if owned_left { (left, right) } else { (right, left) };
+        let (inner, outer) = (walk.fresh("match"), walk.fresh("match"));
+        keys.push(theirs.clone().alias(inner.clone()));
+        items.push(Expr::Column(Column::from_name(inner)).alias(outer.clone()));
+        equal.push((mine.clone(), Expr::Column(Column::from_name(outer))));
+    }
+    items.push(Expr::Column(Column::from_name(rows.clone())));
+    let counted = vec![count_rows()?.alias(rows.clone())];
+    let matches = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(public.clone()), keys, counted))?);
+    let matches = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(matches)))?);
+    let passed = passed_on(&owned);
+    let Owned { plan, owner, facts, rows_max, defaults } = owned;
+    let joined = LogicalPlan::Join(built(Join::try_new(
+        Arc::new(plan),
+        Arc::new(matches),
+        equal,
+        None,
+        JoinType::Left,
+        JoinConstraint::On,
+        NullEquality::NullEqualsNothing,
+        false,
+    ))?);
+    let joined = Owned { plan: joined, owner, facts, rows_max, defaults };
+    let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
+    let of_one_row = coalesce(vec![Expr::Column(Column::from_name(rows)), lit(1_i64)]);
+    let (joined, all) = over_person(walk, joined, sum, of_one_row)?;
+    let few = LogicalPlan::Filter(built(Filter::try_new(all.lt_eq(most(walk)), Arc::new(joined.plan)))?);
+    only(passed, few, joined.owner, joined.facts, joined.rows_max, joined.defaults)
+}
+
+fn most(walk: &Walk<'_>) -> Expr {
+    lit(i64::try_from(walk.bounds.work_rows_max).unwrap_or(i64::MAX))
+}
+
+fn count_rows() -> Result<Expr, Refusal> {
+    let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
+    Ok(count.call(vec![lit(1_i64)]))
+}
+
+fn passed_on(owned: &Owned) -> Vec<Expr> {
+    owned.plan.schema().iter().map(|field| Expr::Column(Column::from(field))).collect()
+}
+
+/// The step with the columns `passed` alone, which stand first in `plan`.
+fn only(
+    passed: Vec<Expr>,
+    plan: LogicalPlan,
+    owner: usize,
+    mut facts: Vec<Facts>,
+    rows_max: u64,
+    defaults: Defaults,
+) -> Result<Owned, Refusal> {
+    facts.truncate(passed.len());
+    let plan = LogicalPlan::Projection(built(Projection::try_new(passed, Arc::new(plan)))?);
+    Ok(Owned { plan, owner, facts, rows_max, defaults })
 }
 
 /// The step with one hidden column more: how many rows the person has in it.
 fn counted(walk: &mut Walk<'_>, owned: Owned) -> Result<(Owned, Expr), Refusal> {
-    let name = walk.fresh("rows");
     let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
+    over_person(walk, owned, count, lit(1_i64))
+}
+
+fn over_person(
+    walk: &mut Walk<'_>,
+    owned: Owned,
+    function: Arc<AggregateUDF>,
+    argument: Expr,
+) -> Result<(Owned, Expr), Refusal> {
+    let name = walk.fresh("rows");
     let owner = owned.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
-    let window = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(count), vec![lit(1_i64)]);
+    let window = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![argument]);
     let window = built(Expr::from(window).partition_by(vec![owner]).window_frame(WindowFrame::new(None)).build())?;
     let window = window.alias(name.clone());
     let plan = LogicalPlan::Window(built(Window::try_new(vec![window], Arc::new(owned.plan)))?);
@@ -78,7 +160,9 @@ pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
             let below = unique_columns(&projection.input);
             let items = projection.expr.iter().zip(projection.schema.iter());
             items
-                .filter(|(item, _)| matches!((*item).clone().unalias(), Expr::Column(c) if below.contains(&c)))
+                .filter(
+                    |(item, _)| matches!((*item).clone().unalias_nested().data, Expr::Column(c) if below.contains(&c)),
+                )
                 .map(|(_, field)| Column::from(field))
                 .collect()
         }

@@ -80,14 +80,20 @@ fn units(value: i64, step: f64) -> f64 {
     super::facts::to_f64(value) * step
 }
 
-fn columns(analysis: &Analysis, release: usize, target: Target) -> String {
-    let Some(release) = analysis.releases().get(release) else { return String::new() };
+/// The columns of the answer that a mechanism serves, by the caller's names where they are passed on unchanged.
+fn columns(analysis: &Analysis, index: usize, target: Target) -> String {
+    let Some(release) = analysis.releases().get(index) else { return String::new() };
     let uses = |output: &Output| match (target, output) {
         (Target::Selection, Output::Key(_)) => true,
         (Target::Partial(p), Output::Count(i) | Output::Sum(i)) => p == *i,
         (Target::Partial(p), Output::Mean { sum, rows }) => p == *sum || p == *rows,
         _ => false,
     };
-    let names = release.outputs.iter().zip(release.schema.fields()).filter(|(o, _)| uses(o));
-    names.map(|(_, field)| field.name().clone()).collect::<Vec<_>>().join(", ")
+    let named = |output: usize| {
+        let same = |p: &Option<super::Passed>| p.as_ref().is_some_and(|p| p.release == index && p.output == output);
+        let at = analysis.passed().iter().position(same)?;
+        analysis.finish().schema().fields().get(at).map(|field| field.name().clone())
+    };
+    let names = release.outputs.iter().zip(release.schema.fields()).enumerate().filter(|(_, (o, _))| uses(o));
+    names.map(|(at, (_, field))| named(at).unwrap_or_else(|| field.name().clone())).collect::<Vec<_>>().join(", ")
 }

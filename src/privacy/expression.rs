@@ -40,7 +40,7 @@ const KEYS: &str = "key columns may be joined with =, grouped inside a person, a
 impl Scope<'_> {
     /// A whole SELECT item, group key or argument: a bare column passes whatever its class; anything else is made total.
     pub(super) fn item(&self, expr: &Expr) -> Result<Total, Refusal> {
-        match expr.clone().unalias() {
+        match expr.clone().unalias_nested().data {
             Expr::Column(column) => {
                 let facts = self.facts_of(&column)?.clone();
                 Ok(Total { expr: Expr::Column(column), facts })
@@ -64,6 +64,10 @@ impl Scope<'_> {
             Expr::BinaryExpr(binary) => self.binary(binary),
             Expr::Negative(inner) => {
                 let inner = self.total(inner)?;
+                if let Expr::Literal(value, _) = &inner.expr {
+                    let negated = value.arithmetic_negate().ok();
+                    return Ok(constant(negated, &value.data_type()));
+                }
                 let range = inner.facts.range.map(Range::negated);
                 let facts = Facts { range, domain: None, ..inner.facts };
                 Ok(Total { expr: Expr::Negative(Box::new(inner.expr)), facts })
@@ -168,8 +172,14 @@ impl Scope<'_> {
     }
 
     fn cast(&self, inner: &Expr, to: &DataType) -> Result<Total, Refusal> {
+        if !castable(to) {
+            return Err(refused(&format!("CAST to {to}"), "cast to numbers, texts, booleans, DATE or TIMESTAMP"));
+        }
         let from = self.data_type(inner)?;
         let inner = self.total(inner)?;
+        if let Expr::Literal(value, _) = &inner.expr {
+            return Ok(constant(value.cast_to(to).ok(), to));
+        }
         let numeric = |t: &DataType| t.is_numeric() && !t.is_decimal();
         let widened = from == *to || (from.is_integer() && *to == DataType::Float64);
         let range = match (&from, to) {
@@ -219,7 +229,9 @@ impl Scope<'_> {
             | Operator::IsDistinctFrom
             | Operator::IsNotDistinctFrom => Ok(boolean(rebuilt(left.expr, right.expr), fixed)),
             Operator::StringConcat => {
-                Ok(Total { expr: rebuilt(left.expr, right.expr), facts: Facts { fixed, ..Facts::unknown() } })
+                let texts = short_enough(left.facts.texts.saturating_add(right.facts.texts))?;
+                let facts = Facts { fixed, texts, ..Facts::unknown() };
+                Ok(Total { expr: rebuilt(left.expr, right.expr), facts })
             }
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
                 let result = self.data_type(&Expr::BinaryExpr(binary.clone()))?;
@@ -269,13 +281,15 @@ fn arithmetic(
         Operator::Plus | Operator::Minus => left.facts.grid.zip(right.facts.grid).map(|(a, b)| a.min(b)),
         _ => None,
     };
-    let nullable = left.facts.nullable || right.facts.nullable || divides;
+    let holds = left.facts.holds && right.facts.holds;
+    // Values outside their bounds may overflow to infinities, whose differences and quotients are NaN.
+    let perhaps_nan = result.is_floating() && !(holds && range.is_some());
+    let nullable = left.facts.nullable || right.facts.nullable || divides || perhaps_nan;
     let right_expr = match divides && !literal(&right.expr) {
         true => datafusion::functions::core::expr_fn::nullif(right.expr, zero(result)),
         false => right.expr,
     };
     let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left_expr), op, Box::new(right_expr)));
-    let holds = left.facts.holds && right.facts.holds;
     let facts = Facts { fixed, nullable, range, holds, grid, ..Facts::unknown() };
     Ok(Total { expr, facts })
 }
@@ -319,10 +333,10 @@ fn micros(unit: &datafusion::arrow::datatypes::TimeUnit) -> bool {
 /// The facts of a value that comes from one of several expressions.
 pub(super) fn union(all: &[Facts]) -> Facts {
     // A NULL branch adds no number: it only makes the value nullable.
-    let null = |f: &&Facts| f.nullable && f.fixed && f.range.is_none() && f.domain.is_none();
-    let mut of_values = all.iter().filter(|f| !null(f));
-    let nulls = all.iter().any(|f| null(&f));
-    let mut facts = of_values.next().cloned().unwrap_or_else(Facts::unknown);
+    let mut of_values = all.iter().filter(|f| !f.absent);
+    let nulls = all.iter().any(|f| f.absent);
+    let only_null = || Facts { absent: !all.is_empty(), ..Facts::unknown() };
+    let mut facts = of_values.next().cloned().unwrap_or_else(only_null);
     facts.owner = false;
     for next in of_values {
         facts = facts.or(next);
@@ -330,6 +344,29 @@ pub(super) fn union(all: &[Facts]) -> Facts {
     facts.nullable |= nulls;
     facts
 }
+
+/// A literal, or the NULL that a failing conversion gives.
+fn constant(value: Option<ScalarValue>, data_type: &DataType) -> Total {
+    let value = value.or_else(|| ScalarValue::try_new_null(data_type).ok()).unwrap_or(ScalarValue::Null);
+    Total { facts: Facts::constant(&value), expr: Expr::Literal(value, None) }
+}
+
+fn castable(to: &DataType) -> bool {
+    let text = matches!(to, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let time = matches!(to, DataType::Date32 | DataType::Timestamp(_, None));
+    to.is_integer() || to.is_floating() || text || time || *to == DataType::Boolean
+}
+
+/// Texts grow only with the text of the question: a column that is doubled again and again would let one person's row
+/// take all memory.
+pub(super) fn short_enough(texts: u64) -> Result<u64, Refusal> {
+    match texts <= TEXTS_MAX {
+        true => Ok(texts),
+        false => Err(Refusal::TooComplex { limit: format!("at most {TEXTS_MAX} texts joined into one") }),
+    }
+}
+
+const TEXTS_MAX: u64 = 256;
 
 pub(super) fn boolean(expr: Expr, fixed: bool) -> Total {
     Total { expr, facts: Facts { fixed, ..Facts::boolean() } }

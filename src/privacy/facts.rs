@@ -16,8 +16,10 @@ pub(super) struct Facts {
     pub(super) key: bool,
     /// It has one value per person.
     pub(super) fixed: bool,
-    /// It may be NULL.
+    /// It may be NULL, or NaN, which counts as NULL.
     pub(super) nullable: bool,
+    /// It is NULL on every row.
+    pub(super) absent: bool,
     /// Its numbers, days or microseconds are clamped to here; where `holds`, no row lies outside.
     pub(super) range: Option<Range>,
     /// The range is enforced on every stored row, not only by the clamp of a release.
@@ -28,6 +30,8 @@ pub(super) struct Facts {
     pub(super) origin: Origin,
     /// Its values are among these, NULL aside.
     pub(super) domain: Option<Arc<[ScalarValue]>>,
+    /// How many stored texts its text is at most as long as.
+    pub(super) texts: u64,
 }
 
 /// Who says that a column lies within its bounds.
@@ -47,11 +51,13 @@ impl Facts {
             key: false,
             fixed: false,
             nullable: true,
+            absent: false,
             range: None,
             holds: true,
             grid: None,
             origin: Origin::Question,
             domain: None,
+            texts: 1,
         }
     }
 
@@ -59,7 +65,13 @@ impl Facts {
     pub(super) fn constant(value: &ScalarValue) -> Self {
         let range = number(value).and_then(Range::point);
         let domain = (!value.is_null()).then(|| Arc::from([value.clone()]));
-        Self { fixed: true, nullable: value.is_null(), range, domain, ..Self::unknown() }
+        let nan = matches!(value, ScalarValue::Float64(Some(v)) if v.is_nan());
+        let texts = match value {
+            ScalarValue::Utf8(Some(text)) => 1 + u64::try_from(text.len() / 256).unwrap_or(u64::MAX - 1),
+            _ => 1,
+        };
+        let (nullable, absent) = (value.is_null() || nan, value.is_null());
+        Self { fixed: true, nullable, absent, range, domain, texts, ..Self::unknown() }
     }
 
     /// TRUE, FALSE or NULL.
@@ -80,6 +92,8 @@ impl Facts {
             key: column.class == ColumnClass::Key && !owner,
             fixed: owner || table.one_row_per_person,
             nullable: column.nullable,
+            absent: false,
+            texts: 1,
             range: declared_range(column),
             holds: column.bounds.is_none(),
             grid: column.bounds.as_ref().map(|b| b.grid),
@@ -95,6 +109,8 @@ impl Facts {
             key: self.key || other.key,
             fixed: self.fixed && other.fixed,
             nullable: self.nullable || other.nullable,
+            absent: self.absent && other.absent,
+            texts: self.texts.max(other.texts),
             range: self.range.zip(other.range).map(|(a, b)| a.union(b)),
             holds: self.holds && other.holds,
             grid: self.grid.zip(other.grid).map(|(a, b)| a.min(b)),

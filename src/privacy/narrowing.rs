@@ -78,6 +78,9 @@ fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &m
         Operator::Gt | Operator::GtEq => Range { lo: value, hi: f64::INFINITY },
         _ => return,
     };
+    if value.is_nan() {
+        return;
+    }
     let Some(facts) = of(column, schema, facts) else { return };
     if let Some(domain) = &facts.domain {
         let inside = |v: &&ScalarValue| number(v).is_none_or(|n| allowed.lo <= n && n <= allowed.hi);
@@ -116,10 +119,7 @@ fn literal(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::Literal(value, _) => number(value),
         Expr::Cast(cast) => match cast.expr.as_ref() {
-            Expr::Literal(value @ ScalarValue::Utf8(_), _) => {
-                value.cast_to(cast.field.data_type()).ok().as_ref().and_then(number)
-            }
-            Expr::Literal(value, _) => number(value),
+            Expr::Literal(value, _) => value.cast_to(cast.field.data_type()).ok().as_ref().and_then(number),
             _ => None,
         },
         Expr::Negative(inner) => literal(inner).map(|v| -v),

@@ -9,9 +9,9 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ScalarValue},
     functions::core::expr_fn::{greatest, least, nullif},
-    functions::math::expr_fn::round,
+    functions::math::{expr_fn::round, isnan},
     logical_expr::{
-        Aggregate, AggregateUDF, Expr, LogicalPlan, Projection, TryCast,
+        Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams},
         lit,
     },
@@ -65,7 +65,7 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
     }
     let mut inner = vec![];
     for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
-        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(mixed("this aggregate; use COUNT, SUM, AVG, MIN or MAX per person"));
         };
         let (outer, known) = one(walk, &call, &input, &mut inner)?;
@@ -130,7 +130,9 @@ fn one(
         _ if item.facts.owner || item.facts.key => Err(refused(call.func.name(), "keys can be counted, nothing else")),
         ("min" | "max", false) => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            Ok((value, Facts { nullable: true, owner: false, fixed: false, ..item.facts }))
+            // A group has a row at least: without a FILTER and without NaN its least value is NULL only where all are.
+            let nullable = item.facts.nullable || filter.is_some() || data_type.is_floating();
+            Ok((value, Facts { nullable, owner: false, fixed: false, ..item.facts }))
         }
         ("sum", false) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
@@ -165,19 +167,23 @@ fn on_grid(value: Expr, grid: &Grid) -> Expr {
     // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
     let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
     let null = Expr::Literal(ScalarValue::Float64(None), None);
-    let case = Expr::Case(datafusion::logical_expr::Case::new(
-        None,
-        vec![(Box::new(clamped.is_null()), Box::new(null))],
-        Some(Box::new(bounded)),
-    ));
+    let case =
+        Expr::Case(Case::new(None, vec![(Box::new(clamped.is_null()), Box::new(null))], Some(Box::new(bounded))));
     Expr::TryCast(TryCast::new(Box::new(case), DataType::Int64))
 }
 
+/// NaN of either sign becomes NULL and -0 becomes 0, so that no value depends on the order of a person's rows.
 fn without_nan(value: Expr, data_type: &DataType) -> Expr {
-    match data_type {
-        DataType::Float64 => nullif(value, lit(f64::NAN)),
-        _ => value,
+    if !data_type.is_floating() {
+        return value;
     }
+    let null = ScalarValue::try_new_null(data_type).unwrap_or(ScalarValue::Null);
+    let zero = ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Float64(Some(0.0)));
+    Expr::Case(Case::new(
+        None,
+        vec![(Box::new(isnan().call(vec![value.clone()])), Box::new(Expr::Literal(null, None)))],
+        Some(Box::new(value + Expr::Literal(zero, None))),
+    ))
 }
 
 fn as_float(value: Expr) -> Expr {

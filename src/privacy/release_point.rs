@@ -131,7 +131,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
             return Err(refused(field.1.name(), "row ids are no group keys of a release"));
         }
         let data_type = scope.data_type(expr)?;
-        if data_type.is_nested() || data_type == DataType::Null {
+        if !groupable(&data_type) {
             return Err(refused(field.1.name(), "group by numbers, dates, texts or booleans"));
         }
         keys.push((total.facts, data_type));
@@ -139,7 +139,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     }
     let mut outputs: Vec<Output> = (0..keys.len()).map(Output::Key).collect();
     for expr in &aggregate.aggr_expr {
-        let Expr::AggregateFunction(call) = expr.clone().unalias() else {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(refused("this aggregate", "use COUNT, SUM or AVG"));
         };
         outputs.push(parts.output(&call, &input)?);
@@ -180,6 +180,14 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     let scan = placeholder::release(walk.releases.len(), release.fields(), &release.schema, &[])?;
     walk.releases.push(release);
     Ok(scan)
+}
+
+/// The types that the exact stage keeps apart to the last value.
+fn groupable(data_type: &DataType) -> bool {
+    let text = matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let time = matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
+    let whole = data_type.is_integer() && *data_type != DataType::UInt64;
+    whole || data_type.is_floating() || text || time || *data_type == DataType::Boolean
 }
 
 impl Release {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    logical_expr::{Expr, ScalarUDF, expr::ScalarFunction},
+    logical_expr::{BinaryExpr, Case, Expr, Operator, ScalarUDF, expr::ScalarFunction},
 };
 
 use super::{
-    expression::{Total, not_least, refused, union},
+    expression::{Total, not_least, refused, short_enough, union},
     facts::{Facts, number},
     range::Range,
 };
@@ -24,7 +24,8 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     let range = |i: usize| facts.get(i).and_then(|f| f.range);
     let name = function.name();
     let holds = facts.iter().all(|f| f.holds);
-    let plain = Facts { fixed, nullable, holds, ..Facts::unknown() };
+    let texts = facts.iter().map(|f| f.texts).max().unwrap_or(1);
+    let plain = Facts { fixed, nullable, holds, texts, ..Facts::unknown() };
     let known = match name {
         "coalesce" => {
             let all_nullable = facts.iter().all(|f| f.nullable);
@@ -37,14 +38,25 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
         "round" | "trunc" if arguments.len() == 1 => {
             Facts { range: range(0).map(Range::to_integers), grid: Some(1.0), ..plain }
         }
-        "round" | "trunc" if literal(1) => Facts { range: range(0).map(Range::to_integers), ..plain },
+        // Digits before the point move a value further than to the next whole number.
+        "round" | "trunc" if literal(1) && not_negative(&arguments, 1) => {
+            Facts { range: range(0).map(Range::to_integers), ..plain }
+        }
+        "round" | "trunc" if literal(1) => plain,
+        // Only the clamp of a release keeps a value within bounds that do not hold: what lies outside gives NaN.
         "sqrt" if range(0).is_some_and(|r| r.lo >= 0.0) => {
-            Facts { range: range(0).and_then(|r| r.map(f64::sqrt)), ..plain }
+            Facts { range: range(0).and_then(|r| r.map(f64::sqrt)), nullable: nullable || !holds, ..plain }
         }
         "exp" => Facts { range: range(0).and_then(|r| r.map(f64::exp)), ..plain },
-        "ln" if range(0).is_some_and(|r| r.lo > 0.0) => Facts { range: range(0).and_then(|r| r.map(f64::ln)), ..plain },
+        "ln" if range(0).is_some_and(|r| r.lo > 0.0) => {
+            Facts { range: range(0).and_then(|r| r.map(f64::ln)), nullable: nullable || !holds, ..plain }
+        }
         "sqrt" | "ln" | "log10" | "log2" => Facts { nullable: true, ..plain },
-        "lower" | "upper" | "btrim" | "ltrim" | "rtrim" | "concat" | "reverse" | "initcap" => plain,
+        "lower" | "upper" | "btrim" | "ltrim" | "rtrim" | "reverse" | "initcap" => plain,
+        "concat" => {
+            let all = facts.iter().fold(0_u64, |sum, f| sum.saturating_add(f.texts));
+            Facts { texts: short_enough(all)?, ..plain }
+        }
         "character_length" | "octet_length" | "strpos" => {
             Facts { range: Range::new(0.0, f64::from(i32::MAX)), grid: Some(1.0), ..plain }
         }
@@ -52,9 +64,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
         // A negative length fails: both numbers are literals, the length at least zero.
         "substr" if literal(1) && (arguments.len() == 2 || (literal(2) && not_negative(&arguments, 2))) => plain,
         "left" | "right" if literal(1) => plain,
-        "date_part" if literal(0) => {
-            Facts { range: part(&arguments)?, grid: Some(1.0), fixed, nullable, ..Facts::unknown() }
-        }
+        "date_part" if literal(0) => Facts { range: part(&arguments)?, grid: Some(1.0), ..plain },
         "date_trunc" if literal(0) => plain,
         _ => {
             let hint = "inside a person only comparisons, arithmetic, CASE and the listed functions are allowed";
@@ -63,13 +73,16 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     };
     let argument = |(a, data_type): (Total, DataType)| match name {
         "abs" => not_least(a.expr, &data_type),
+        // The engine fails where a root or a logarithm does not exist.
+        "sqrt" => null_where(Operator::Lt, a.expr, &data_type),
+        "ln" | "log10" | "log2" => null_where(Operator::LtEq, a.expr, &data_type),
         _ => a.expr,
     };
     let expr = ScalarFunction::new_udf(Arc::clone(function), arguments.into_iter().map(argument).collect());
     Ok(Total { expr: Expr::ScalarFunction(expr), facts: Facts { owner: false, key: false, ..known } })
 }
 
-/// The names that [`total`] accepts, for the documentation and the tests.
+/// The names that `total` accepts, for the documentation and the tests.
 pub const ALLOWED: [&str; 33] = [
     "abs",
     "btrim",
@@ -133,6 +146,16 @@ fn extreme(name: &str, facts: &[Facts]) -> Option<Range> {
     (lo <= hi && !lo.is_nan() && !hi.is_nan() && (lo.is_finite() || hi.is_finite())).then_some(Range { lo, hi })
 }
 
+/// NULL where `expr` compares with zero as `op` says.
+fn null_where(op: Operator, expr: Expr, data_type: &DataType) -> Expr {
+    let zero = ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Float64(Some(0.0)));
+    let null = ScalarValue::try_new_null(data_type).unwrap_or(ScalarValue::Null);
+    let zero = Box::new(Expr::Literal(zero, None));
+    let outside = Expr::BinaryExpr(BinaryExpr::new(Box::new(expr.clone()), op, zero));
+    let null = Box::new(Expr::Literal(null, None));
+    Expr::Case(Case::new(None, vec![(Box::new(outside), null)], Some(Box::new(expr))))
+}
+
 fn not_negative(arguments: &[(Total, DataType)], index: usize) -> bool {
     match arguments.get(index).map(|(a, _)| &a.expr) {
         Some(Expr::Literal(value, _)) => number(value).is_some_and(|n| n >= 0.0),
@@ -147,6 +170,9 @@ fn part(arguments: &[(Total, DataType)]) -> Result<Option<Range>, Refusal> {
         _ => return Err(refused("date_part", "name the part as a literal")),
     };
     let Some((date, data_type)) = arguments.get(1) else { return Ok(None) };
+    if !matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None)) {
+        return Err(refused("date_part", "take parts of a DATE or TIMESTAMP"));
+    }
     let year = |value: f64| {
         let days = if *data_type == DataType::Date32 { value } else { value / 86_400_000_000.0 };
         super::facts::whole(days.floor())

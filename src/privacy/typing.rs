@@ -269,6 +269,10 @@ impl<'a> Walk<'a> {
             Expr::Column(column) => side.scope().facts_of(column).is_ok_and(|f| f.owner),
             _ => false,
         };
+        let is_link = |side: &Owned, expr: &Expr| match expr {
+            Expr::Column(column) => side.scope().facts_of(column).is_ok_and(|f| f.key && !f.owner),
+            _ => false,
+        };
         let keyed = join.on.iter().any(|(l, r)| is_owner(&left, l) && is_owner(&right, r));
         if !keyed {
             return Err(mixed("join tables of persons ON a.person_id = b.person_id"));
@@ -277,6 +281,8 @@ impl<'a> Walk<'a> {
         for (l, r) in &join.on {
             match (is_owner(&left, l), is_owner(&right, r)) {
                 (true, true) => on.push((l.clone(), r.clone())),
+                // Links between rows of one person, whose owner keys are equal besides.
+                (false, false) if is_link(&left, l) && is_link(&right, r) => on.push((l.clone(), r.clone())),
                 _ => on.push((left.scope().total(l)?.expr, right.scope().total(r)?.expr)),
             }
         }
@@ -287,19 +293,15 @@ impl<'a> Walk<'a> {
             ..left.defaults.clone()
         };
         let most = self.bounds.work_rows_max;
-        let (left, right, cut_filter) = match rows_max > most {
-            true => cut::before_join(self, left, right)?,
-            false => (left, right, None),
+        let left = match rows_max > most {
+            true => cut::before_join(self, left, &right)?,
+            false => left,
         };
         let facts: Vec<Facts> = left.facts.iter().chain(&right.facts).cloned().collect();
         let owner = left.owner;
         let schema = built(left.plan.schema().join(right.plan.schema()))?;
         let scope = Scope { schema: &schema, facts: &facts };
         let filter = join.filter.as_ref().map(|f| scope.total(f)).transpose()?.map(|t| t.expr);
-        let filter = match (filter, cut_filter) {
-            (Some(a), Some(b)) => Some(a.and(b)),
-            (a, b) => a.or(b),
-        };
         let plan = built(Join::try_new(
             Arc::new(left.plan),
             Arc::new(right.plan),
@@ -351,7 +353,14 @@ impl<'a> Walk<'a> {
             let theirs = Scope { schema: &public_schema, facts: &public_facts }.total(theirs)?.expr;
             on.push(if owned_left { (mine, theirs) } else { (theirs, mine) });
         }
-        let Owned { plan, owner, facts, rows_max, defaults } = owned;
+        let rows_max =
+            if single { owned.rows_max } else { owned.rows_max.saturating_mul(rows_public.unwrap_or(u64::MAX)) };
+        let most = self.bounds.work_rows_max;
+        let owned = match rows_max > most {
+            true => cut::before_public_join(self, owned, &input, &on, owned_left)?,
+            false => owned,
+        };
+        let Owned { plan, owner, facts, defaults, .. } = owned;
         let width = public_facts.len();
         let (left, right, facts, owner) = match owned_left {
             true => (plan, input, facts.into_iter().chain(public_facts).collect::<Vec<_>>(), owner),
@@ -369,12 +378,7 @@ impl<'a> Walk<'a> {
         let equality = NullEquality::NullEqualsNothing;
         let plan =
             built(Join::try_new(Arc::new(left), Arc::new(right), on, filter, kind, constraint, equality, false))?;
-        let rows_max = if single { rows_max } else { rows_max.saturating_mul(rows_public.unwrap_or(u64::MAX)) };
-        let owned = Owned { plan: LogicalPlan::Join(plan), owner, facts, rows_max, defaults };
-        match rows_max > self.bounds.work_rows_max {
-            true => cut::after(self, owned).map(Typed::Owned),
-            false => Ok(Typed::Owned(owned)),
-        }
+        Ok(Typed::Owned(Owned { plan: LogicalPlan::Join(plan), owner, facts, rows_max: rows_max.min(most), defaults }))
     }
 
     /// A public part below persons' rows is evaluated once, beforehand, and read from memory.

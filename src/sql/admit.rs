@@ -50,10 +50,10 @@ impl Default for Limits {
 /// A planned question over known tables: typed, casts explicit, join keys extracted, nothing optimised. Only
 /// [`admit`] makes one:
 /// ```compile_fail,E0451
-/// use datafusion::{arrow::datatypes::DataType, logical_expr::LogicalPlan};
-/// use sekisho::{sql::Question, terms::Touched};
-/// fn forge(plan: LogicalPlan, touched: Touched, parameters: Vec<DataType>) -> Question {
-///     Question { plan, touched, public: true, parameters }
+/// use datafusion::logical_expr::LogicalPlan;
+/// use sekisho::sql::Question;
+/// fn forge(plan: LogicalPlan, others: Question) -> Question {
+///     Question { plan, ..others }
 /// }
 /// ```
 #[must_use]
@@ -203,6 +203,7 @@ fn for_each_table(plan: &LogicalPlan, mut visit: impl FnMut(&CataloguedTable)) {
 /// Only the two rules that make key equalities visible; everything else waits until privacy has typed the plan.
 /// Equalities of ON are extracted first: [`EliminateCrossJoin`] moves what it still finds there to a filter above.
 fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
+    // In this order: a condition still in ON would be lifted out of reach by the elimination of cross joins.
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
         vec![Arc::new(ExtractEquijoinPredicate::new()), Arc::new(EliminateCrossJoin::new())];
     let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);

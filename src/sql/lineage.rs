@@ -65,10 +65,25 @@ fn positions(node: &LogicalPlan) -> Vec<(Expr, Option<Position>)> {
             let mut all: Vec<_> = groups.collect();
             for expr in &aggregate.aggr_expr {
                 all.push((expr.clone(), Some(Position::Aggregate)));
-                if let Expr::AggregateFunction(function) = expr.clone().unalias() {
+                if let Expr::AggregateFunction(function) = expr.clone().unalias_nested().data {
                     all.extend(function.params.filter.map(|f| (*f, Some(Position::Filter))));
                 }
             }
+            all
+        }
+        LogicalPlan::Join(join) => {
+            let mut all = vec![];
+            let _ = node.apply_expressions(|e| {
+                all.push((e.clone(), Some(Position::Filter)));
+                Ok(TreeNodeRecursion::Continue)
+            });
+            // LATERAL: the right side reads columns of the left.
+            let _ = join.right.apply(|inner| {
+                if let LogicalPlan::Subquery(lateral) = inner {
+                    all.extend(lateral.outer_ref_columns.iter().map(|e| (e.clone(), Some(Position::Filter))));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            });
             all
         }
         other => {
@@ -90,6 +105,17 @@ fn origins(expr: &Expr, node: &LogicalPlan) -> Result<BTreeSet<Stored>> {
         other => other.inputs(),
     };
     expr.apply(|e| {
+        let subquery = match e {
+            Expr::ScalarSubquery(subquery) => Some(subquery),
+            Expr::Exists(exists) => Some(&exists.subquery),
+            Expr::InSubquery(within) => Some(&within.subquery),
+            Expr::SetComparison(any) => Some(&any.subquery),
+            _ => None,
+        };
+        // What a correlated subquery reads of the step around it stands in no expression of that step.
+        for outer in subquery.iter().flat_map(|s| &s.outer_ref_columns) {
+            stored.extend(origins(outer, node)?);
+        }
         let column = match e {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column,
             _ => return Ok(TreeNodeRecursion::Continue),

@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Set, Statement, Value},
     dialect::PostgreSqlDialect,
     parser::{Parser, ParserError},
+    tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
 use super::Limits;
@@ -39,15 +40,31 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     if text.len() > limits.text_bytes_max {
         return Err(Refusal::TooComplex { limit: format!("at most {} bytes of SQL", limits.text_bytes_max) });
     }
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
+    let tokens = numbered(tokens.map_err(|fault| not_sql(&fault.into(), limits))?)?;
     let mut statements = Parser::new(&PostgreSqlDialect {})
         .with_recursion_limit(limits.nesting_max)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
         .map_err(|fault| not_sql(&fault, limits))?;
     let statement = statements.pop().ok_or(Refusal::NotSql { line: 1, column: 1 })?;
     match (statements.is_empty(), statement) {
         (false, _) => Err(not_a_question("ask one question at a time")),
         (true, statement) => classify(statement),
+    }
+}
+
+/// A `?` is the next parameter, as clients write it; in this dialect it would be an operator of types that are not here.
+fn numbered(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, Refusal> {
+    let named = tokens.iter().any(|t| matches!(t.token, Token::Placeholder(_)));
+    let mut count = 0_usize;
+    for token in tokens.iter_mut().filter(|t| t.token == Token::Question) {
+        count += 1;
+        token.token = Token::Placeholder(format!("${count}"));
+    }
+    match named && count > 0 {
+        true => Err(not_a_question("write parameters as ? or as $1, $2 and so on, not both")),
+        false => Ok(tokens),
     }
 }
 
@@ -148,6 +165,8 @@ mod tests {
             "SELECT 1",
             "WITH a AS (SELECT 1 AS x) SELECT x FROM a",
             "EXPLAIN SELECT 1",
+            "SELECT a FROM t WHERE a > ? AND b = ?",
+            "SELECT a FROM t WHERE a > $1 AND b = $2",
             "SET sekisho.epsilon = 0.5",
             "SET sekisho.permit TO 'P-1'",
             "SHOW ALL",
@@ -176,12 +195,21 @@ mod tests {
             "SET sekisho.epsilon = (SELECT 1)",
             "BEGIN",
             "GRANT SELECT ON person TO x",
+            "SELECT a FROM t WHERE a > ? AND b = $1",
         ] {
             assert_eq!(code(refused), "not_a_question", "{refused}");
         }
         for refused in ["", "SELEC 1", "SELECT 'open", "hello"] {
             assert_eq!(code(refused), "not_sql", "{refused}");
         }
+    }
+
+    #[test]
+    fn question_marks_are_parameters_in_their_order_and_plain_signs_in_texts() {
+        let Ok(Call::Ask(statement)) = parse("SELECT '?' WHERE 1 < ? AND ? < 3 -- ?", &Limits::default()) else {
+            panic!("a question");
+        };
+        assert_eq!(statement.to_string(), "SELECT '?' WHERE 1 < $1 AND $2 < 3");
     }
 
     #[test]

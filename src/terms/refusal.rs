@@ -90,6 +90,11 @@ pub enum Refusal {
         /// What is wrong, in words.
         hint: String,
     },
+    /// An act of administration that cannot be done as it was asked for.
+    NotDone {
+        /// Why, in words of the caller's own names.
+        reason: String,
+    },
     /// A cap would be passed.
     BudgetExhausted {
         /// The largest ε that this account could still ask for under this permit.
@@ -126,6 +131,7 @@ impl Refusal {
             Self::TooManyGroups { .. } => "too_many_groups",
             Self::TooComplex { .. } => "too_complex",
             Self::UnknownSetting { .. } => "unknown_setting",
+            Self::NotDone { .. } => "not_done",
             Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
@@ -149,6 +155,7 @@ impl Refusal {
             Self::NotGranted { what } => format!("the permit does not grant {what}; leave it out or ask the reviewers for it"),
             Self::RoleNotAllowed => "none of your roles allows this".into(),
             Self::Halted => "stopped by a halt; ask the enclave's auditor".into(),
+            Self::NotSql { line: 0, .. } => "not SQL, or not all of it".into(),
             Self::NotSql { line, column } => format!("not SQL at line {line}, column {column}"),
             Self::NotAQuestion { hint } => format!("only questions are answered here; {hint}"),
             Self::UnknownTable { name } => format!("no table {name:?}; see sekisho.tables"),
@@ -164,6 +171,7 @@ impl Refusal {
             Self::TooManyGroups { most } => format!("more than {most} groups; use coarser keys"),
             Self::TooComplex { limit } => format!("too complex: {limit}"),
             Self::UnknownSetting { hint } => hint.clone(),
+            Self::NotDone { reason } => reason.clone(),
             Self::BudgetExhausted { left } => {
                 let left = millionths_down(*left);
                 format!("the budget does not allow this; a question of epsilon {left:.6} still fits: SET sekisho.epsilon = ...")
@@ -182,6 +190,7 @@ impl Refusal {
             Self::NotGranted { what } => format!("許可は {what} を認めていません。外すか、審査委員に申請してください"),
             Self::RoleNotAllowed => "あなたの役割ではこの操作はできません".into(),
             Self::Halted => "停止措置により止められています。監査人に問い合わせてください".into(),
+            Self::NotSql { line: 0, .. } => "SQL として読めません".into(),
             Self::NotSql { line, column } => format!("SQL として読めません ({line} 行 {column} 文字目)"),
             Self::NotAQuestion { hint } => format!("質問だけを受け付けます; {hint}"),
             Self::UnknownTable { name } => format!("表 {name:?} はありません。sekisho.tables を参照してください"),
@@ -197,6 +206,7 @@ impl Refusal {
             Self::TooManyGroups { most } => format!("グループが {most} を超えます。粗いキーを使ってください"),
             Self::TooComplex { limit } => format!("複雑すぎます: {limit}"),
             Self::UnknownSetting { hint } => format!("設定の誤り: {hint}"),
+            Self::NotDone { reason } => format!("実行できません: {reason}"),
             Self::BudgetExhausted { left } => {
                 let left = millionths_down(*left);
                 format!("予算が足りません。epsilon {left:.6} までの質問ならできます: SET sekisho.epsilon = ...")

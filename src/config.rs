@@ -1,0 +1,307 @@
+//! What does `sekisho.toml` say of an enclave?
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{
+    catalog::{CatalogFault, Model},
+    engine::EngineLimits,
+    gateway::{DatasetConfig, Enclave},
+    terms::{Cap, DatasetName, PopulationName, VocabularyName},
+};
+
+/// The file, in the enclave's directory.
+pub const FILE: &str = "sekisho.toml";
+/// Where the Flight SQL server listens unless the file says otherwise.
+pub const FLIGHT: &str = "127.0.0.1:8815";
+
+/// An enclave and where it listens.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the gateway is made of.
+    pub enclave: Enclave,
+    /// Where the Flight SQL server listens.
+    pub flight: SocketAddr,
+}
+
+/// What is wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFault {
+    /// There is no enclave in this directory.
+    #[error("{} cannot be read: is there an enclave in that directory? sekisho init --dir makes one", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file says what it may not say.
+    #[error("{}:{line}: {reason}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong, in words.
+        reason: String,
+    },
+    /// A data set's model does not hold together.
+    #[error(transparent)]
+    Catalog(#[from] CatalogFault),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    enclave: EnclaveText,
+    #[serde(default)]
+    listen: ListenText,
+    #[serde(default)]
+    population: BTreeMap<PopulationName, PopulationText>,
+    #[serde(default)]
+    dataset: BTreeMap<DatasetName, DatasetText>,
+    #[serde(default)]
+    engine: EngineText,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnclaveText {
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct ListenText {
+    flight: Option<Spanned<String>>,
+    /// For the pages of a later version; checked, and nothing listens there yet.
+    web: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PopulationText {
+    population_max: Spanned<u64>,
+    cap: Cap,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatasetText {
+    population: Spanned<PopulationName>,
+    model: String,
+    cap: Spanned<Cap>,
+    vocabularies: Option<Spanned<Vec<VocabularyName>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct EngineText {
+    memory_bytes: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
+    work_rows_max: Option<std::num::NonZeroU64>,
+    cells_max: Option<NonZeroUsize>,
+    waiting_max: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// Reads `sekisho.toml` in `directory`, and the catalogue models that it names.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] names file and line.
+    pub fn load(directory: &Path) -> Result<Self, ConfigFault> {
+        let path = directory.join(FILE);
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ConfigFault::Unreadable { path: path.clone(), source })?;
+        Self::read(directory, &text)
+    }
+
+    /// The same, of a text.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] names file and line.
+    pub fn read(directory: &Path, text: &str) -> Result<Self, ConfigFault> {
+        let place = Place { path: directory.join(FILE), text };
+        let read: Text = toml::from_str(text).map_err(|fault| {
+            place.fault(fault.span().map_or(0, |span| span.start), fault.message().trim().replace('\n', ", "))
+        })?;
+        let flight = match &read.listen.flight {
+            Some(given) => place.address(given)?,
+            None => place.address(&Spanned::new(0..0, FLIGHT.to_owned()))?,
+        };
+        if let Some(web) = &read.listen.web {
+            place.address(web)?;
+        }
+        let datasets = read.dataset.iter().map(|(name, of)| dataset(&place, directory, &read.population, name, of));
+        let policies = Some(directory.join("policies")).filter(|folder| folder.is_dir());
+        let engine = EngineLimits::default();
+        Ok(Self {
+            enclave: Enclave {
+                name: read.enclave.name,
+                directory: directory.to_path_buf(),
+                datasets: datasets.collect::<Result<_, _>>()?,
+                policies,
+                work_rows_max: read.engine.work_rows_max.map_or(WORK_ROWS_MAX, std::num::NonZeroU64::get),
+                cells_max: read.engine.cells_max.map_or(CELLS_MAX, NonZeroUsize::get),
+                waiting_max: read.engine.waiting_max.map_or(WAITING_MAX, NonZeroUsize::get),
+                engine: EngineLimits {
+                    threads: read.engine.threads.unwrap_or(engine.threads),
+                    memory_bytes: read.engine.memory_bytes.map_or(engine.memory_bytes, NonZeroUsize::get),
+                    ..engine
+                },
+            },
+            flight,
+        })
+    }
+
+    /// The data set of this name.
+    #[must_use]
+    pub fn dataset(&self, name: &DatasetName) -> Option<&DatasetConfig> {
+        self.enclave.datasets.iter().find(|dataset| dataset.name == *name)
+    }
+}
+
+/// `persons` rounded up to two digits: what may be said in public of how many there are.
+#[must_use]
+pub fn rounded_up(persons: u64) -> u64 {
+    let mut unit: u64 = 1;
+    while persons / unit > 99 {
+        unit = unit.saturating_mul(10);
+    }
+    persons.div_ceil(unit).saturating_mul(unit)
+}
+
+fn dataset(
+    place: &Place<'_>,
+    directory: &Path,
+    populations: &BTreeMap<PopulationName, PopulationText>,
+    name: &DatasetName,
+    text: &DatasetText,
+) -> Result<DatasetConfig, ConfigFault> {
+    let wrong = |span: std::ops::Range<usize>, reason: String| Err(place.fault(span.start, reason));
+    let Some(population) = populations.get(text.population.get_ref()) else {
+        return wrong(text.population.span(), format!("there is no [population.{}]", text.population.get_ref()));
+    };
+    let population_max = *population.population_max.get_ref();
+    if population_max == 0 || rounded_up(population_max) != population_max {
+        let fit = rounded_up(population_max.max(1));
+        return wrong(population.population_max.span(), format!("population_max is rounded up to two digits: {fit}"));
+    }
+    let cap = *text.cap.get_ref();
+    if cap.epsilon() > population.cap.epsilon() || cap.delta() > population.cap.delta() {
+        return wrong(text.cap.span(), "a data set's cap is at most its population's".into());
+    }
+    let vocabularies = text.vocabularies.as_ref().map_or(&[][..], |given| given.get_ref());
+    if let Some(same) = vocabularies.iter().find(|v| v.as_str() == name.as_str()) {
+        let span = text.vocabularies.as_ref().map_or(0..0, Spanned::span);
+        return wrong(span, format!("{same} is already the schema of the data set"));
+    }
+    Ok(DatasetConfig {
+        name: name.clone(),
+        population: text.population.get_ref().clone(),
+        population_max,
+        population_cap: population.cap,
+        cap,
+        model: Arc::new(Model::load(&directory.join("catalog"), &text.model)?),
+        vocabularies: vocabularies.to_vec(),
+    })
+}
+
+/// The text, to say in which line something stands.
+struct Place<'a> {
+    path: PathBuf,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    fn fault(&self, at: usize, reason: String) -> ConfigFault {
+        let before = self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        ConfigFault::Wrong { path: self.path.clone(), line: before.saturating_add(1), reason }
+    }
+
+    fn address(&self, given: &Spanned<String>) -> Result<SocketAddr, ConfigFault> {
+        let not_one =
+            || self.fault(given.span().start, format!("{:?} is no address such as {FLIGHT}", given.get_ref()));
+        given.get_ref().parse().map_err(|_| not_one())
+    }
+}
+
+/// W of privacy.md section 8.
+const WORK_ROWS_MAX: u64 = 65_536;
+const CELLS_MAX: usize = 100_000;
+const WAITING_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[enclave]
+name = "demo"
+[listen]
+flight = "127.0.0.1:8815"
+web = "127.0.0.1:8816"
+[population.jp]
+population_max = 100000
+cap = { epsilon = 8.0, delta = 1e-7 }
+[dataset.demo]
+population = "jp"
+model = "omop-5.4"
+cap = { epsilon = 8.0, delta = 1e-7 }
+vocabularies = ["vocab"]
+[engine]
+threads = 3
+cells_max = 1000
+"#;
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::read(Path::new("/nowhere"), text).map_err(|fault| fault.to_string())
+    }
+
+    fn wrong(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "{from}");
+        read(&GOOD.replacen(from, to, 1)).unwrap_err()
+    }
+
+    #[test]
+    fn the_file_of_the_contract_makes_an_enclave() {
+        let config = read(GOOD).unwrap();
+        assert_eq!(config.flight.to_string(), "127.0.0.1:8815");
+        assert_eq!(config.enclave.engine.threads.get(), 3);
+        assert_eq!(config.enclave.cells_max, 1000);
+        assert_eq!(config.enclave.work_rows_max, 65_536);
+        let demo = config.dataset(&DatasetName::new("demo").unwrap()).unwrap();
+        assert_eq!((demo.population_max, demo.model.name.as_str()), (100_000, "omop-5.4"));
+        assert_eq!(demo.vocabularies.len(), 1);
+    }
+
+    #[test]
+    fn a_fault_names_file_and_line() {
+        assert!(wrong("web =", "wab =").starts_with("/nowhere/sekisho.toml:6: unknown field `wab`"));
+        assert!(wrong("\"127.0.0.1:8815\"", "\"8815\"").starts_with("/nowhere/sekisho.toml:5: "));
+        assert!(wrong("100000", "123456").contains(":8: population_max is rounded up to two digits: 130000"));
+        assert!(wrong("population = \"jp\"", "population = \"eu\"").contains(":11: there is no [population.eu]"));
+        assert!(wrong("[\"vocab\"]", "[\"demo\"]").contains(":14: demo is already the schema"));
+        assert!(wrong("epsilon = 8.0", "epsilon = 4.0").contains(":13: a data set's cap is at most"));
+        assert!(wrong("threads = 3", "threads = 0").contains(":16: "));
+        assert!(wrong("omop-5.4", "omop-9").contains("no model \"omop-9\""));
+        assert!(wrong("[listen]", "[listen").contains("/nowhere/sekisho.toml:"));
+        assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":9: "));
+    }
+
+    #[test]
+    fn two_digits_are_kept_and_the_rest_is_rounded_up() {
+        for (given, said) in [(1, 1), (99, 99), (100, 100), (101, 110), (2000, 2000), (123_456, 130_000), (991, 1000)] {
+            assert_eq!(rounded_up(given), said);
+        }
+    }
+}

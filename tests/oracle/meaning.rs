@@ -1,0 +1,307 @@
+//! With bounds wide open and noise off, does the answer equal that of plain SQL?
+
+use std::{cell::RefCell, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions},
+        compute::{cast, concat_batches},
+        datatypes::{DataType, Field, Schema},
+    },
+    catalog::MemorySchemaProvider,
+    common::{ScalarValue, config::Dialect},
+    datasource::MemTable,
+    prelude::{SessionConfig, SessionContext},
+};
+use sekisho::{
+    engine::{Engine, finish},
+    privacy::{Analysis, Asked, Bounds, Kind, Noisy, Output, Release, column_name},
+    sql::Directory,
+};
+
+use super::{
+    database::{DATASET, Database, Manner, VOCABULARY},
+    grammar::Question,
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, unplanned},
+};
+
+const QUESTIONS_PER_DATABASE: u64 = 25;
+
+struct World {
+    directory: Directory,
+    engine: Engine,
+    runtime: tokio::runtime::Runtime,
+    database: RefCell<Option<(u64, Database, SessionContext)>>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { directory: directory(), engine: engine(1, 8192), runtime: runtime(), database: RefCell::new(None) }
+    }
+
+    fn database(&self, number: u64) -> (Database, SessionContext) {
+        let mut kept = self.database.borrow_mut();
+        if kept.as_ref().is_none_or(|(known, ..)| *known != number) {
+            let database = Database::random(SEED ^ (number << 33), Manner::Tame);
+            let plain = plain(&database);
+            *kept = Some((number, database, plain));
+        }
+        kept.as_ref().map(|(_, database, plain)| (database.clone(), plain.clone())).unwrap()
+    }
+}
+
+/// A plain engine over the same rows.
+fn plain(database: &Database) -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let context = SessionContext::new_with_config(config);
+    let catalog = context.catalog("datafusion").unwrap();
+    for (schema, tables) in [(DATASET, &database.units), (VOCABULARY, &database.whole)] {
+        catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new())).unwrap();
+        for (name, rows) in tables {
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap();
+            context.register_table(format!("{schema}.{name}"), Arc::new(table)).unwrap();
+        }
+    }
+    context
+}
+
+#[test]
+fn with_open_bounds_and_no_noise_the_answer_is_that_of_plain_sql() {
+    let tally = all_cores(cases(3_000), World::new, one_question);
+    tally.report("same-meaning oracle", "answers compared");
+    tally.assert_clean();
+    assert!(tally.cases < 300 || tally.answered_percent() >= 60, "too few questions are answered");
+}
+
+fn one_question(world: &World, number: u64) -> Case {
+    let question = Question::random(SEED.wrapping_add(1 + number.wrapping_mul(0x85eb_ca6b)), false);
+    let bounds = Bounds { work_rows_max: 1 << 22, cells_max: 100_000, population_max: 64 };
+    let mut case = Case { labels: question.labels.clone(), ..Case::default() };
+    let both = ask(&world.directory, &question.core, &question.asked, &bounds)
+        .and_then(|core| Ok((core, ask(&world.directory, &question.sql, &question.asked, &bounds)?)));
+    let (core, full) = match both {
+        Ok(both) => both,
+        Err(refusal) => {
+            case.refused = Some(refusal.code());
+            return case;
+        }
+    };
+    let (database, plain) = world.database(number / QUESTIONS_PER_DATABASE);
+    let violation = world.runtime.block_on(async {
+        let Ok(expected) = rows_of_plain(&plain, &question.core).await else {
+            case.refused = Some("plain SQL failed");
+            return None;
+        };
+        case.answered = true;
+        let near = match compare(world, &core, &database, expected, Some(question.keys), &question).await {
+            Ok(near) => near,
+            Err(violated) => return Some(format!("{}\n{violated}", question.core)),
+        };
+        case.checks += 1;
+        // What filters, cuts or counts by a float that is not equal to the last bit, or by 0 for an empty sum's NULL,
+        // may rightly differ.
+        if question.sql == question.core || near {
+            return None;
+        }
+        let Ok(expected) = rows_of_plain(&plain, &question.sql).await else { return None };
+        case.checks += 1;
+        compare(world, &full, &database, expected, None, &question)
+            .await
+            .err()
+            .map(|v| format!("{}\n{v}", question.sql))
+    });
+    case.violation = violation.map(|v| format!("question {number}: {v}\n{}", database.shown()));
+    case
+}
+
+type Rows = Vec<Vec<ScalarValue>>;
+
+async fn rows_of_plain(context: &SessionContext, sql: &str) -> Result<Rows, datafusion::error::DataFusionError> {
+    Ok(rows(&context.sql(sql).await?.collect().await?))
+}
+
+fn rows(batches: &[RecordBatch]) -> Rows {
+    let Some(first) = batches.first() else { return vec![] };
+    let all = concat_batches(&first.schema(), batches).unwrap();
+    let value = |column: &ArrayRef, row| plain_value(ScalarValue::try_from_array(column, row).unwrap());
+    (0..all.num_rows()).map(|row| all.columns().iter().map(|c| value(c, row)).collect()).collect()
+}
+
+/// One spelling for texts of different Arrow types.
+fn plain_value(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => ScalarValue::Utf8(text),
+        other => other,
+    }
+}
+
+/// Compares what our stages make of the exact sums with `expected`; whether some numbers were only near.
+async fn compare(
+    world: &World,
+    analysis: &Analysis,
+    database: &Database,
+    expected: Rows,
+    keys: Option<usize>,
+    question: &Question,
+) -> Result<bool, String> {
+    let tables = database.tables(1, 8192);
+    let opened = match exact(&world.engine, analysis, tables.clone()).await {
+        Ok(opened) => opened,
+        Err(fault) if unplanned(&fault) => return Err("the engine could not plan it".into()),
+        Err(fault) => return Err(format!("{fault:?}")),
+    };
+    let mut batches = vec![];
+    for (release, opened) in analysis.releases().iter().zip(&opened) {
+        for (group, persons) in opened.persons.iter().enumerate() {
+            if *persons == 0 && opened.sums.iter().any(|vector| vector[group] != 0) {
+                return Err("a public group without persons is not zero".into());
+            }
+        }
+        batches.push(rebuilt(release, opened));
+    }
+    let finished = finish(&world.engine, analysis, &Noisy::kept(batches), tables.as_ref()).await;
+    let finished = finished.map_err(|fault| format!("finishing: {fault:?}"))?;
+    let mut found = rows(&finished.batches);
+    if question.asked.intervals {
+        // Noisy columns are followed by their ends.
+        let names: Vec<String> = finished.schema.fields().iter().map(|f| f.name().clone()).collect();
+        for row in &mut found {
+            let mut names = names.iter();
+            row.retain(|_| names.next().is_none_or(|n| !(n.ends_with("_lo") || n.ends_with("_hi"))));
+        }
+    }
+    same(found, expected, keys, analysis, database, question)
+}
+
+/// The batch of one release without noise: the groups that persons are in.
+fn rebuilt(release: &Release, opened: &Opened) -> RecordBatch {
+    let shown: Vec<usize> = (0..opened.persons.len()).filter(|g| release.keys == 0 || opened.persons[*g] > 0).collect();
+    let vector = |index: usize| shown.iter().map(|g| opened.sums[index][*g]).collect::<Vec<i64>>();
+    let float = |v: i64| v as f64;
+    let mut columns: Vec<ArrayRef> = vec![];
+    for (index, output) in release.outputs.iter().enumerate() {
+        let data_type = release.schema.field(index).data_type();
+        let values: ArrayRef = match output {
+            Output::Key(key) => match shown.is_empty() {
+                true => datafusion::arrow::array::new_empty_array(data_type),
+                false => ScalarValue::iter_to_array(shown.iter().map(|g| opened.keys[*g][*key].clone())).unwrap(),
+            },
+            Output::Count(partial) => Arc::new(Int64Array::from(vector(*partial))),
+            Output::Sum(partial) => match &release.partials[*partial].kind {
+                Kind::Sum { grid, .. } if grid.step != 1.0 => {
+                    Arc::new(Float64Array::from_iter_values(vector(*partial).into_iter().map(|v| float(v) * grid.step)))
+                }
+                _ => Arc::new(Int64Array::from(vector(*partial))),
+            },
+            Output::Mean { sum, rows } => {
+                let Kind::Sum { grid, centre, .. } = &release.partials[*sum].kind else { panic!("no sum") };
+                let mean = |(s, n): (i64, i64)| (n > 0).then(|| (float(*centre) + float(s) / float(n)) * grid.step);
+                Arc::new(Float64Array::from_iter(vector(*sum).into_iter().zip(vector(*rows)).map(mean)))
+            }
+        };
+        columns.push(cast(&values, data_type).unwrap());
+    }
+    for _ in 0..release.outputs.len() {
+        columns.push(Arc::new(Float64Array::from(vec![Some(0.0); shown.len()])));
+    }
+    let fields = columns.iter().enumerate();
+    let fields: Vec<Field> = fields.map(|(i, c)| Field::new(column_name(i), c.data_type().clone(), true)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(shown.len()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).unwrap()
+}
+
+fn same(
+    mut found: Rows,
+    mut expected: Rows,
+    keys: Option<usize>,
+    analysis: &Analysis,
+    database: &Database,
+    question: &Question,
+) -> Result<bool, String> {
+    if found.len() != expected.len() {
+        return Err(format!(
+            "{} rows, plain SQL has {}\nours {found:?}\nplain {expected:?}",
+            found.len(),
+            expected.len()
+        ));
+    }
+    let order = |row: &Vec<ScalarValue>| {
+        let whole: Vec<String> = row
+            .iter()
+            .take(keys.unwrap_or(row.len()))
+            .filter(|v| !v.data_type().is_floating())
+            .map(|v| if zero_or_null(v) { "0".into() } else { format!("{v:?}") })
+            .collect();
+        let floats: Vec<i64> = row.iter().filter_map(number).map(|v| (v * 1000.0) as i64).collect();
+        (whole, floats)
+    };
+    found.sort_by_key(order);
+    expected.sort_by_key(order);
+    let tolerance = tolerance(analysis, database, question);
+    let mut near = false;
+    for (ours, plain) in found.iter().zip(&expected) {
+        for (index, (a, b)) in ours.iter().zip(plain).enumerate() {
+            if a == b {
+                continue;
+            }
+            let close = match (number(a), number(b)) {
+                (Some(x), Some(y)) if a.data_type().is_floating() => {
+                    (x - y).abs() <= tolerance * 1f64.max(y.abs() * 1e-6)
+                }
+                _ => false,
+            };
+            // An empty sum is 0 with us: NULL would tell that nobody is there.
+            let empty = b.is_null() && zero_or_null(a) && keys.is_none_or(|k| index >= k);
+            if !close && !empty {
+                return Err(format!("column {index}: ours {a:?}, plain SQL {b:?}\nours {ours:?}\nplain {plain:?}"));
+            }
+            near = true;
+        }
+    }
+    Ok(near)
+}
+
+fn zero_or_null(value: &ScalarValue) -> bool {
+    value.is_null() || number(value) == Some(0.0)
+}
+
+fn number(value: &ScalarValue) -> Option<f64> {
+    match value {
+        ScalarValue::Float64(v) => *v,
+        ScalarValue::Float32(v) => v.map(f64::from),
+        other => match other.cast_to(&DataType::Float64) {
+            Ok(ScalarValue::Float64(v)) if other.data_type().is_integer() => v,
+            _ => None,
+        },
+    }
+}
+
+/// Rows × grid: of the release, and of the sums inside a person that it is made of.
+fn tolerance(analysis: &Analysis, database: &Database, question: &Question) -> f64 {
+    let rows: usize = database.units.values().map(RecordBatch::num_rows).sum();
+    let kinds = analysis.releases().iter().flat_map(|r| &r.partials).map(|p| &p.kind);
+    let steps = kinds.filter_map(|k| if let Kind::Sum { grid, .. } = k { Some(grid.step) } else { None });
+    let step = steps.fold(1e-9, f64::max);
+    let inside = question.labels.iter().any(|l| *l == "per person: sum" || *l == "per person: avg");
+    let whole_step = (step - 1.0).abs() < f64::EPSILON;
+    (rows as f64 + 1.0) * (if whole_step { 1e-9 } else { step * 0.51 } + if inside { 0.05 } else { 0.0 })
+}
+
+/// The comparison itself finds what it is for.
+#[test]
+fn a_wrong_sum_is_found() {
+    let world = World::new();
+    let (database, plain) = world.database(3);
+    let asked = Asked { rows_per_group: Some(1), groups: Some(u32::MAX), intervals: false };
+    let sql = "SELECT kind AS k0, COUNT(*) AS a0 FROM demo.visit GROUP BY kind".to_owned();
+    let question = Question { core: sql.clone(), keys: 1, labels: vec![], asked: asked.clone(), sql };
+    let bounds = Bounds { work_rows_max: 1 << 22, cells_max: 100_000, population_max: 64 };
+    let analysis = ask(&world.directory, &question.sql, &asked, &bounds).unwrap();
+    let wrong = world.runtime.block_on(async {
+        let expected = rows_of_plain(&plain, &question.sql).await.unwrap();
+        compare(&world, &analysis, &database, expected, Some(1), &question).await
+    });
+    assert!(wrong.is_err(), "one row per person and group counted, and nobody noticed");
+}

@@ -1,0 +1,16 @@
+//! Does one person really change no more than was claimed, and does the answer mean what was asked?
+//!
+//! Random questions over random databases (privacy.md section 7). Everything is seeded: the same build gives the same
+//! counts. Sizes: `SEKISHO_ORACLE_CASES` sets the questions of the sensitivity oracle; the others scale with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod accountants;
+mod database;
+mod determinism;
+mod expressions;
+mod grammar;
+mod meaning;
+mod mechanisms;
+mod run;
+mod sensitivity;
