@@ -48,7 +48,10 @@ const QUESTIONS: [(&str, &str); 8] = [
         "fixed: persons and mean by sex",
         "SELECT gender_concept_id, COUNT(*) AS n, AVG(year_of_birth) AS a FROM demo.person GROUP BY 1",
     ),
-    ("fixed: all rows", "SELECT COUNT(*) AS n FROM demo.measurement"),
+    (
+        "fixed: all rows from a day on",
+        "SELECT COUNT(*) AS n FROM demo.measurement WHERE measurement_date >= '2015-01-01'",
+    ),
     (
         "fixed: rows by sex, joined",
         "SELECT p.gender_concept_id, COUNT(*) AS n FROM demo.person p
@@ -141,10 +144,15 @@ impl Bench {
             reset_peak();
             let begun = Instant::now();
             let plan = self.plan(sql);
+            let planned = begun.elapsed();
             let exact = self.engine.exact_stage(plan.analysis(), Arc::clone(&tables)).await.unwrap();
+            let summed = begun.elapsed();
             let noisy = add_noise(&plan, exact).unwrap();
             let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await.unwrap();
             ours_best = ours_best.min(begun.elapsed().as_secs_f64());
+            if std::env::var_os("SEKISHO_BENCH_STEPS").is_some() {
+                println!("  planned {planned:?}, summed {:?}, in all {:?}", summed - planned, begun.elapsed());
+            }
             ours_memory = ours_memory.max(status("VmHWM:"));
             drop(finished);
         }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hasher},
 };
 
 use datafusion::arrow::{
@@ -50,8 +50,8 @@ pub(super) struct Group {
 
 impl Interner {
     /// An interner for `width` keys; with `public`, only values in those lists get an id.
-    pub(super) fn new(width: usize, public: Option<&[BTreeSet<Value>]>) -> Self {
-        let column = |i: usize| ColumnInterner::new(public.and_then(|lists| lists.get(i)).cloned());
+    pub(super) fn new(width: usize, public: Option<&[BTreeSet<Value>]>, secret: &[u8; 32]) -> Self {
+        let column = |i: usize| ColumnInterner::new(public.and_then(|lists| lists.get(i)).cloned(), secret);
         let pairs = (1..width).map(|_| HashMap::default()).collect();
         Self { columns: (0..width).map(column).collect(), pairs, groups: vec![] }
     }
@@ -143,17 +143,21 @@ struct ColumnInterner {
     /// Codes of the whole numbers from `WINDOW_LOW` on; `UNSEEN` where none is given yet.
     window: Vec<u32>,
     others: HashMap<i64, u32, BuildHasherDefault<Mixer>>,
-    texts: HashMap<Box<str>, u32>,
+    /// The value last seen at each place of its hash, with its code.
+    recent: Vec<(i64, u32)>,
+    texts: HashMap<Box<str>, u32, Seeded>,
 }
 
 const WINDOW_LOW: i64 = -1024;
 const WINDOW: usize = 65_536;
 const UNSEEN: u32 = u32::MAX - 1;
+const RECENT: usize = 4096;
 
 impl ColumnInterner {
-    fn new(public: Option<BTreeSet<Value>>) -> Self {
-        let (values, others, texts) = (vec![], HashMap::default(), HashMap::new());
-        Self { public, values, null: None, window: vec![], others, texts }
+    fn new(public: Option<BTreeSet<Value>>, secret: &[u8; 32]) -> Self {
+        let (values, others) = (vec![], HashMap::default());
+        let texts = HashMap::with_hasher(Seeded::new(secret));
+        Self { public, values, null: None, window: vec![], others, recent: vec![], texts }
     }
 
     fn codes(&mut self, array: &ArrayRef, codes: &mut Vec<u32>) -> Result<(), EngineFault> {
@@ -185,18 +189,17 @@ impl ColumnInterner {
                 let integers = whole_numbers(array)?;
                 let integers = integers.as_primitive::<Int64Type>();
                 self.window.resize(WINDOW, UNSEEN);
-                if integers.null_count() == 0 {
-                    for value in integers.values() {
-                        let code = self.integer(*value)?;
-                        codes.push(code);
+                self.recent.resize(RECENT, (0, UNSEEN));
+                match integers.nulls().filter(|nulls| nulls.null_count() > 0) {
+                    None => {
+                        for value in integers.values() {
+                            codes.push(self.integer(*value)?);
+                        }
                     }
-                } else {
-                    for value in integers {
-                        let code = match value {
-                            None => self.null_code(),
-                            Some(value) => self.integer(value),
-                        };
-                        codes.push(code?);
+                    Some(nulls) => {
+                        for (value, present) in integers.values().iter().zip(nulls) {
+                            codes.push(if present { self.integer(*value)? } else { self.null_code()? });
+                        }
                     }
                 }
             }
@@ -204,20 +207,38 @@ impl ColumnInterner {
         Ok(())
     }
 
+    #[inline]
     fn integer(&mut self, value: i64) -> Result<u32, EngineFault> {
-        let place = value.wrapping_sub(WINDOW_LOW);
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let place = usize::try_from(value.wrapping_sub(WINDOW_LOW)).unwrap_or(usize::MAX);
         match self.window.get(place) {
-            Some(&UNSEEN) => {
-                let code = self.admit(Value::Int(value))?;
-                if let Some(slot) = self.window.get_mut(place) {
-                    *slot = code;
+            Some(&code) if code != UNSEEN => Ok(code),
+            Some(_) => self.small(value, place),
+            None => {
+                let place = recent_place(value);
+                match self.recent.get(place) {
+                    Some((known, code)) if *known == value && *code != UNSEEN => Ok(*code),
+                    _ => self.large(value, place),
                 }
-                Ok(code)
             }
-            Some(&code) => Ok(code),
-            None => self.other(value, Value::Int),
         }
+    }
+
+    #[cold]
+    fn small(&mut self, value: i64, place: usize) -> Result<u32, EngineFault> {
+        let code = self.admit(Value::Int(value))?;
+        if let Some(slot) = self.window.get_mut(place) {
+            *slot = code;
+        }
+        Ok(code)
+    }
+
+    #[cold]
+    fn large(&mut self, value: i64, place: usize) -> Result<u32, EngineFault> {
+        let code = self.other(value, Value::Int)?;
+        if let Some(slot) = self.recent.get_mut(place) {
+            *slot = (value, code);
+        }
+        Ok(code)
     }
 
     fn other(&mut self, bits: i64, wrap: fn(i64) -> Value) -> Result<u32, EngineFault> {
@@ -260,6 +281,13 @@ impl ColumnInterner {
     }
 }
 
+#[inline]
+fn recent_place(value: i64) -> usize {
+    // The highest bits of a product with a large odd number depend on all bits of the value.
+    let hash = value.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+    usize::try_from(hash).unwrap_or(0)
+}
+
 fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
     let shape = |_| EngineFault::Shape;
     match array.data_type() {
@@ -292,7 +320,7 @@ fn from_ordered_bits(bits: i64) -> f64 {
 /// The value of a literal as a key value.
 pub(super) fn value_of(scalar: &datafusion::common::ScalarValue) -> Result<Value, EngineFault> {
     let array = scalar.to_array_of_size(1).map_err(|_| EngineFault::Shape)?;
-    let mut interner = ColumnInterner::new(None);
+    let mut interner = ColumnInterner::new(None, &[0; 32]);
     interner.codes(&array, &mut vec![])?;
     interner.values.pop().ok_or(EngineFault::Shape)
 }
@@ -383,6 +411,69 @@ impl Hasher for Mixer {
     }
 }
 
+/// A hasher for texts that come from rows: seeded, so that nobody can prepare texts that collide.
+#[derive(Clone)]
+struct Seeded(u64);
+
+impl Seeded {
+    fn new(secret: &[u8; 32]) -> Self {
+        Self(keyed_hash(secret, &[Value::Text("the seed of the hash of texts".into())]))
+    }
+}
+
+impl BuildHasher for Seeded {
+    type Hasher = Words;
+    fn build_hasher(&self) -> Words {
+        Words(self.0)
+    }
+}
+
+/// Eight bytes at a time: each step multiplies the state, the word folded in, to 128 bits and folds the halves.
+struct Words(u64);
+
+impl Hasher for Words {
+    fn finish(&self) -> u64 {
+        mix(self.0)
+    }
+
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.fold(u64::from_le_bytes(*word));
+        }
+        let mut last = [0; 8];
+        if let Some(last) = last.get_mut(..rest.len()) {
+            last.copy_from_slice(rest);
+        }
+        self.fold(u64::from_le_bytes(last));
+        self.fold(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.fold(u64::from(byte));
+    }
+}
+
+impl Words {
+    #[inline]
+    fn fold(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = high(product) ^ low(product);
+    }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn low(product: u128) -> u64 {
+    product as u64
+}
+
+#[inline]
+fn high(product: u128) -> u64 {
+    low(product >> 64)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -396,7 +487,7 @@ mod tests {
         let numbers: ArrayRef =
             Arc::new(Int64Array::from(vec![Some(5), None, Some(i64::MIN), Some(5), Some(i64::MAX)]));
         let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("a"), None, Some("a"), Some("b")]));
-        let mut interner = Interner::new(2, None);
+        let mut interner = Interner::new(2, None, &[7; 32]);
         let mut ids = vec![];
         interner.ids(&[numbers, texts], 5, &[7; 32], &mut ids).unwrap();
         assert_eq!(ids, [0, 1, 2, 0, 3]);
@@ -407,7 +498,7 @@ mod tests {
     fn only_values_of_the_public_list_get_an_id() {
         let list = BTreeSet::from([Value::Int(1), Value::Null]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(2), None, Some(1)]));
-        let mut interner = Interner::new(1, Some(&[list]));
+        let mut interner = Interner::new(1, Some(&[list]), &[7; 32]);
         let mut ids = vec![];
         interner.ids(&[numbers], 4, &[7; 32], &mut ids).unwrap();
         assert_eq!(ids, [0, OUTSIDE, 1, 0]);

@@ -27,6 +27,7 @@ use super::{
     EngineFault, RangedTables,
     intern::{Value, array_of, value_of},
     person_aggregate::{Fold, Sums},
+    sides::smaller_first,
 };
 use crate::{
     privacy::{Analysis, Exact, Filled, Release, placeholder},
@@ -171,7 +172,7 @@ impl Engine {
     }
 
     fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
-        self.state.optimize(plan).map_err(EngineFault::planned)
+        self.state.optimize(plan).and_then(smaller_first).map_err(EngineFault::planned)
     }
 
     async fn physical(

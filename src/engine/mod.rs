@@ -7,11 +7,13 @@ pub mod layout;
 pub mod sample;
 pub mod schema;
 
+mod columns;
 mod fault;
 mod finish;
 mod intern;
 mod local;
 mod person_aggregate;
+mod sides;
 mod tables;
 
 pub use fault::EngineFault;

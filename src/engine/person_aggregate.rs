@@ -7,15 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::{DataType, Float64Type, Int64Type},
+    array::{AsArray, RecordBatch},
+    datatypes::Int64Type,
 };
 
 use super::{
     EngineFault,
+    columns::Seen,
     intern::{Interner, OUTSIDE, Value, index, mix},
 };
-use crate::privacy::{Grid, Kind, Partial, Release};
+use crate::privacy::{Kind, Partial, Release};
 
 /// The bounded sums of some whole persons: for each group one sum per partial, then the persons who kept it.
 pub(super) type Sums = BTreeMap<Vec<Value>, Vec<i64>>;
@@ -31,15 +32,10 @@ pub(super) struct Fold<'a> {
     columns: Vec<Seen>,
     person: Option<i64>,
     scratch: Scratch,
+    /// The person's slots with their keyed hashes.
+    kept: Vec<(u64, u32)>,
     /// One sum per group and partial, then the persons who kept the group: `groups × (partials + 1)`.
     sums: Vec<i64>,
-}
-
-/// One partial over one batch: whether each row is seen, and its units.
-#[derive(Default)]
-struct Seen {
-    rows: Option<Vec<bool>>,
-    units: Vec<i64>,
 }
 
 /// The groups of the person being folded.
@@ -65,11 +61,12 @@ impl<'a> Fold<'a> {
             secret,
             rows_per_group: i64::try_from(release.rows_per_group).map_err(|_| EngineFault::Shape)?,
             groups_max: usize::try_from(release.groups_max).map_err(|_| EngineFault::Shape)?,
-            interner: Interner::new(release.keys, public),
+            interner: Interner::new(release.keys, public, secret),
             ids: vec![],
             columns: release.partials.iter().map(|_| Seen::default()).collect(),
             person: None,
             scratch: Scratch { turn: 1, ..Scratch::default() },
+            kept: vec![],
             sums: vec![],
         })
     }
@@ -78,38 +75,71 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), EngineFault> {
         let owners = batch.columns().first().ok_or(EngineFault::Shape)?;
         let owners = owners.as_primitive_opt::<Int64Type>().ok_or(EngineFault::Shape)?.values();
+        if !owners.is_sorted() || owners.first().is_some_and(|first| self.person.is_some_and(|last| last > *first)) {
+            return Err(EngineFault::Order);
+        }
         let keys = batch.columns().get(1..=self.release.keys).ok_or(EngineFault::Shape)?;
         self.interner.ids(keys, batch.num_rows(), self.secret, &mut self.ids)?;
         for (partial, seen) in self.release.partials.iter().zip(&mut self.columns) {
             seen.read(partial, batch)?;
         }
-        let width = self.release.partials.len();
-        let ids = std::mem::take(&mut self.ids);
-        self.scratch.slots.resize(self.scratch.slots.len().max(self.interner.groups().len()), (0, 0));
-        for (row, (owner, id)) in owners.iter().zip(&ids).enumerate() {
-            match self.person {
-                Some(person) if person == *owner => {}
-                Some(person) if person > *owner => return Err(EngineFault::Order),
-                _ => {
-                    self.close()?;
+        let groups = self.interner.groups().len();
+        self.scratch.slots.resize(groups, (0, 0));
+        self.sums.resize(groups * (self.release.partials.len() + 1), 0);
+        let mut from = 0;
+        while let Some(owner) = owners.get(from) {
+            let rest = owners.get(from..).unwrap_or_default();
+            let to = from + rest.iter().take_while(|other| *other == owner).count();
+            if self.person.is_some_and(|person| person != *owner) {
+                self.close()?;
+            }
+            // Whoever begins before this batch or may go on after it is folded in the scratch list.
+            let whole = self.person.is_none() && to < owners.len();
+            match one_id(self.ids.get(from..to).unwrap_or_default()).filter(|_| whole) {
+                Some(id) => self.in_one_group(id, from, to)?,
+                None => {
                     self.person = Some(*owner);
+                    self.in_scratch(from, to)?;
                 }
             }
-            if *id == OUTSIDE {
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// A whole person in a single group: nothing to choose, straight to the sums.
+    fn in_one_group(&mut self, id: u32, from: usize, to: usize) -> Result<(), EngineFault> {
+        if id == OUTSIDE {
+            return Ok(());
+        }
+        let width = self.release.partials.len();
+        let sums = self.sums.get_mut(index(id) * (width + 1)..).ok_or(EngineFault::Shape)?;
+        for place in 0..width {
+            let known = (self.release.partials.get(place), self.columns.get(place), sums.get_mut(place));
+            let (Some(partial), Some(seen), Some(sum)) = known else { return Err(EngineFault::Shape) };
+            let bounded = bounded(partial, seen.over(from, to), self.rows_per_group)?;
+            *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
+        }
+        *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
+        Ok(())
+    }
+
+    /// Some rows of the person being folded, group by group.
+    fn in_scratch(&mut self, from: usize, to: usize) -> Result<(), EngineFault> {
+        let width = self.release.partials.len();
+        for row in from..to {
+            let id = self.ids.get(row).copied().ok_or(EngineFault::Shape)?;
+            if id == OUTSIDE {
                 continue;
             }
-            let slot = self.scratch.slot(*id, width);
-            let Some(cells) = self.scratch.cells.get_mut(slot * width..(slot + 1) * width) else {
-                return Err(EngineFault::Shape);
-            };
-            for (cell, seen) in cells.iter_mut().zip(&self.columns) {
-                if seen.rows.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false)) {
-                    cell.0 += 1;
-                    cell.1 += seen.units.get(row).map_or(0, |units| i128::from(*units));
-                }
+            let slot = self.scratch.slot(id, width);
+            let cells = self.scratch.cells.get_mut(slot * width..(slot + 1) * width).ok_or(EngineFault::Shape)?;
+            for (place, cell) in cells.iter_mut().enumerate() {
+                let (seen, units) = self.columns.get(place).ok_or(EngineFault::Shape)?.at(row);
+                cell.0 += seen;
+                cell.1 += i128::from(units);
             }
         }
-        self.ids = ids;
         Ok(())
     }
 
@@ -131,57 +161,76 @@ impl<'a> Fold<'a> {
     fn close(&mut self) -> Result<(), EngineFault> {
         let Some(person) = self.person.take() else { return Ok(()) };
         let width = self.release.partials.len();
-        let mut slots: Vec<usize> = (0..self.scratch.groups.len()).collect();
-        if slots.len() > self.groups_max {
-            slots = self.keep(person, slots);
-        }
-        self.sums.resize(self.interner.groups().len() * (width + 1), 0);
-        for slot in slots {
+        let kept = self.keep(person);
+        for place in 0..kept {
+            let slot = index(self.kept.get(place).map_or(u32::MAX, |(_, slot)| *slot));
             let group = index(self.scratch.groups.get(slot).copied().ok_or(EngineFault::Shape)?);
             let cells = self.scratch.cells.get(slot * width..(slot + 1) * width).ok_or(EngineFault::Shape)?;
             let sums = self.sums.get_mut(group * (width + 1)..(group + 1) * (width + 1)).ok_or(EngineFault::Shape)?;
-            for ((sum, cell), partial) in sums.iter_mut().zip(cells).zip(&self.release.partials) {
+            for (place, cell) in cells.iter().enumerate() {
+                let known = (self.release.partials.get(place), sums.get_mut(place));
+                let (Some(partial), Some(sum)) = known else { return Err(EngineFault::Shape) };
                 let bounded = bounded(partial, *cell, self.rows_per_group)?;
                 *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
             }
-            if let Some(persons) = sums.last_mut() {
-                *persons += 1;
-            }
+            *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
         }
         self.scratch.clear();
         Ok(())
     }
 
-    /// The C groups of this person with the smallest keyed hash of (person, group).
-    fn keep(&self, person: i64, slots: Vec<usize>) -> Vec<usize> {
-        let rank = |slot: &usize| {
-            let group = self.scratch.groups.get(*slot).and_then(|id| self.interner.groups().get(index(*id)));
-            let hash = group.map_or(0, |g| g.hash);
-            (mix(hash ^ mix(person.cast_unsigned() ^ hash.rotate_left(32))), group.map(|g| &g.key))
+    /// Lists the slots of this person that are kept: all, or the C groups with the smallest keyed hash of (person,
+    /// group). Says how many stand first in the list.
+    fn keep(&mut self, person: i64) -> usize {
+        self.kept.clear();
+        let ids = self.scratch.groups.iter();
+        if self.scratch.groups.len() <= self.groups_max {
+            self.kept.extend(ids.zip(0_u32..).map(|(_, slot)| (0, slot)));
+            return self.kept.len();
+        }
+        let groups = self.interner.groups();
+        let of = |id: u32| groups.get(index(id));
+        let rank = |id: u32| {
+            let hash = of(id).map_or(0, |group| group.hash);
+            mix(hash ^ mix(person.cast_unsigned() ^ hash.rotate_left(32)))
         };
-        let mut ranked: Vec<_> = slots.iter().map(|slot| (rank(slot), *slot)).collect();
-        ranked.sort_unstable();
-        ranked.truncate(self.groups_max);
-        ranked.into_iter().map(|(_, slot)| slot).collect()
+        self.kept.extend(ids.zip(0_u32..).map(|(id, slot)| (rank(*id), slot)));
+        // Equal hashes are told apart by the keys themselves, so that the choice depends on nothing else.
+        let key = |slot: u32| self.scratch.groups.get(index(slot)).and_then(|id| of(*id)).map(|group| &group.key);
+        let order = |a: &(u64, u32), b: &(u64, u32)| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1)));
+        self.kept.select_nth_unstable_by(self.groups_max, order);
+        self.groups_max
     }
 }
 
+/// The id that all of these rows share.
+fn one_id(ids: &[u32]) -> Option<u32> {
+    let first = ids.first()?;
+    ids.iter().all(|id| id == first).then_some(*first)
+}
+
 /// What one person adds to one group: at most m rows' worth, truncated toward zero.
+#[inline]
 fn bounded(partial: &Partial, (seen, sum): (i64, i128), rows_per_group: i64) -> Result<i64, EngineFault> {
     match partial.kind {
         Kind::Rows => Ok(seen.min(rows_per_group)),
         Kind::Person => Ok(i64::from(seen > 0)),
         Kind::Sum { .. } => {
-            let weighted = match seen > rows_per_group {
-                true => sum.checked_mul(i128::from(rows_per_group)).ok_or(EngineFault::Overflow)? / i128::from(seen),
-                false => sum,
-            };
-            i64::try_from(weighted).map_err(|_| EngineFault::Overflow)
+            if seen <= rows_per_group {
+                return i64::try_from(sum).map_err(|_| EngineFault::Overflow);
+            }
+            // Both ways truncate toward zero; most products fit the faster one.
+            if let Some(product) = i64::try_from(sum).ok().and_then(|sum| sum.checked_mul(rows_per_group)) {
+                return Ok(product / seen);
+            }
+            let product = sum.checked_mul(i128::from(rows_per_group)).ok_or(EngineFault::Overflow)?;
+            i64::try_from(product / i128::from(seen)).map_err(|_| EngineFault::Overflow)
         }
     }
 }
 
 impl Scratch {
+    #[inline]
     fn slot(&mut self, id: u32, width: usize) -> usize {
         let Some(place) = self.slots.get_mut(index(id)) else { return usize::MAX >> 16 };
         if place.0 != self.turn {
@@ -203,59 +252,4 @@ impl Scratch {
             }
         };
     }
-}
-
-impl Seen {
-    fn read(&mut self, partial: &Partial, batch: &RecordBatch) -> Result<(), EngineFault> {
-        let column = |i: usize| batch.columns().get(i).ok_or(EngineFault::Shape);
-        self.rows = None;
-        self.units.clear();
-        if let Some(filter) = partial.filter {
-            let filter = column(filter)?.as_boolean_opt().ok_or(EngineFault::Shape)?;
-            self.rows = Some(filter.iter().map(|passed| passed == Some(true)).collect());
-        }
-        let Some(argument) = partial.argument else { return Ok(()) };
-        let argument = column(argument)?;
-        self.only(present(argument));
-        if let Kind::Sum { grid, centre, .. } = &partial.kind {
-            self.units(argument, grid, *centre)?;
-        }
-        Ok(())
-    }
-
-    fn only(&mut self, present: Option<Vec<bool>>) {
-        self.rows = match (self.rows.take(), present) {
-            (Some(passed), Some(present)) => Some(passed.iter().zip(present).map(|(a, b)| *a && b).collect()),
-            (a, b) => a.or(b),
-        };
-    }
-
-    /// Grid units relative to the centre; zero where the row is not seen.
-    fn units(&mut self, argument: &ArrayRef, grid: &Grid, centre: i64) -> Result<(), EngineFault> {
-        match argument.data_type() {
-            DataType::Int64 => {
-                let values = argument.as_primitive::<Int64Type>().values();
-                self.units.extend(values.iter().map(|v| grid.units_of_integer(*v) - centre));
-            }
-            DataType::Float64 => {
-                let values = argument.as_primitive::<Float64Type>().values();
-                self.units.extend(values.iter().map(|v| grid.units_of_float(*v).map_or(0, |units| units - centre)));
-            }
-            _ => return Err(EngineFault::Shape),
-        }
-        Ok(())
-    }
-}
-
-/// Where an argument is a value: not NULL, and not NaN. `None` where every row is.
-fn present(argument: &ArrayRef) -> Option<Vec<bool>> {
-    let nulls = argument.logical_nulls();
-    if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
-        let any_nan = floats.values().iter().any(|v| v.is_nan());
-        if any_nan || nulls.is_some() {
-            return Some(floats.iter().map(|v| v.is_some_and(|v| !v.is_nan())).collect());
-        }
-        return None;
-    }
-    nulls.filter(|n| n.null_count() > 0).map(|nulls| nulls.iter().collect())
 }
