@@ -6,16 +6,19 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
+    audit::WitnessKey,
     catalog::{CatalogFault, Model},
     engine::EngineLimits,
     gateway::{DatasetConfig, Enclave},
     terms::{Cap, DatasetName, PopulationName, VocabularyName},
+    witness::WitnessAddress,
 };
 
 /// The file, in the enclave's directory.
@@ -30,6 +33,21 @@ pub struct Config {
     pub enclave: Enclave,
     /// Where the Flight SQL server listens.
     pub flight: SocketAddr,
+    /// How the log is published and watched.
+    pub log: LogConfig,
+}
+
+/// How the log is published and watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogConfig {
+    /// A checkpoint is published at every multiple of this.
+    pub every: Duration,
+    /// Where the newest totals are also written: a place that is not restored together with the books.
+    pub outside: Option<PathBuf>,
+    /// The most of a population's and a data set's cap that may be charged between two checkpoints, 0 to 1.
+    pub interval_share: Option<f64>,
+    /// Who cosigns.
+    pub witnesses: Vec<WitnessAddress>,
 }
 
 /// What is wrong with the file.
@@ -71,6 +89,25 @@ struct Text {
     dataset: BTreeMap<DatasetName, DatasetText>,
     #[serde(default)]
     engine: EngineText,
+    #[serde(default)]
+    log: LogText,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LogText {
+    checkpoint_seconds: Option<Spanned<u64>>,
+    outside: Option<PathBuf>,
+    interval_share: Option<Spanned<f64>>,
+    #[serde(default)]
+    witness: Vec<WitnessText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WitnessText {
+    url: Spanned<String>,
+    key: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +197,7 @@ impl Config {
                 },
             },
             flight,
+            log: log(&place, &read.log)?,
         })
     }
 
@@ -178,6 +216,32 @@ pub fn rounded_up(persons: u64) -> u64 {
         unit = unit.saturating_mul(10);
     }
     persons.div_ceil(unit).saturating_mul(unit)
+}
+
+fn log(place: &Place<'_>, text: &LogText) -> Result<LogConfig, ConfigFault> {
+    let wrong = |at: usize, reason: &str| Err(place.fault(at, reason.to_owned()));
+    if let Some(seconds) = text.checkpoint_seconds.as_ref().filter(|s| !(1..=86_400).contains(s.get_ref())) {
+        return wrong(seconds.span().start, "checkpoint_seconds is from 1 to 86400");
+    }
+    if let Some(share) = text.interval_share.as_ref().filter(|s| !(0.0..=1.0).contains(s.get_ref())) {
+        return wrong(share.span().start, "interval_share is from 0 to 1");
+    }
+    let mut witnesses = vec![];
+    for witness in &text.witness {
+        if !witness.url.get_ref().starts_with("http://") {
+            return wrong(witness.url.span().start, "a witness is asked at http://host:port");
+        }
+        let Ok(key) = WitnessKey::from_text(witness.key.get_ref()) else {
+            return wrong(witness.key.span().start, "not the public key of a witness");
+        };
+        witnesses.push(WitnessAddress { url: witness.url.get_ref().clone(), key });
+    }
+    Ok(LogConfig {
+        every: Duration::from_secs(text.checkpoint_seconds.as_ref().map_or(60, |s| *s.get_ref())),
+        outside: text.outside.clone(),
+        interval_share: text.interval_share.as_ref().map(|s| *s.get_ref()),
+        witnesses,
+    })
 }
 
 fn dataset(
@@ -282,6 +346,22 @@ cells_max = 1000
         let demo = config.dataset(&DatasetName::new("demo").unwrap()).unwrap();
         assert_eq!((demo.population_max, demo.model.name.as_str()), (100_000, "omop-5.4"));
         assert_eq!(demo.vocabularies.len(), 1);
+    }
+
+    #[test]
+    fn the_log_is_published_every_minute_unless_the_file_says_otherwise() {
+        assert_eq!(read(GOOD).unwrap().log.every, Duration::from_secs(60));
+        let key = "ethics.example/w1+e4b5a5b8+BP////////////////////////////////////////8=";
+        let said = "\n[log]\ncheckpoint_seconds = 5\noutside = \"/mnt/x\"\ninterval_share = 0.25\n";
+        let log = read(&format!("{GOOD}{said}")).unwrap().log;
+        assert_eq!((log.every, log.interval_share), (Duration::from_secs(5), Some(0.25)));
+        for bad in ["checkpoint_seconds = 0", "interval_share = 1.5", "checkpoints = 5"] {
+            assert!(read(&format!("{GOOD}\n[log]\n{bad}\n")).is_err(), "{bad}");
+        }
+        for (url, key) in [("http://w:1", key), ("https://w:1", "x"), ("ftp://w", "x")] {
+            let witness = format!("{GOOD}\n[[log.witness]]\nurl = \"{url}\"\nkey = \"{key}\"\n");
+            assert!(read(&witness).is_err(), "{url} {key}");
+        }
     }
 
     #[test]

@@ -26,3 +26,4 @@ pub mod store;
 pub mod synth;
 pub mod telemetry;
 pub mod terms;
+pub mod witness;

@@ -34,6 +34,7 @@ enum Verb {
     Budget(cli::budget::Budget),
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
+    Witness(cli::witness::Witness),
 }
 
 const AFTER: &str = "See it all at work: sekisho demo\n\n\
@@ -41,7 +42,7 @@ Exit status: 0 done, 1 fault, 2 wrong usage, 3 refused (the refusal on standard 
 
 fn main() -> ExitCode {
     let verb = Sekisho::parse().verb;
-    telemetry::start(if matches!(verb, Verb::Serve(_)) { Level::Info } else { Level::Warn });
+    telemetry::start(if matches!(verb, Verb::Serve(_) | Verb::Witness(_)) { Level::Info } else { Level::Warn });
     let (mut out, mut err) = (io::stdout(), io::stderr());
     match run(&verb, &mut out, &mut err) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,5 +73,6 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Budget(budget) => cli::budget::run(budget, out),
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
+        Verb::Witness(witness) => cli::witness::run(witness, out),
     }
 }

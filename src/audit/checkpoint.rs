@@ -4,7 +4,8 @@
 //! `ledger <cap> <loss>`, one per cap in the order of the caps' texts, where the loss is the JSON of everything ever taken
 //! from that cap, settled or not. A store restored from an older copy shows less than its newest checkpoint known outside.
 //!
-//! Checkpoints in receipts carry no ledger lines: a receipt goes to an analyst, and what others spent is not theirs to see.
+//! A published checkpoint has the line `at <instant>` first. It is signed twice over the same tree: once with ledger lines,
+//! for witnesses and auditors, once without, for tiles, proofs and receipts: what others spent is not an analyst's to see.
 
 use super::{
     note::{Signer, Verifier, VerifierFault},
@@ -35,9 +36,13 @@ impl Checkpoint {
     /// # Errors
     /// [`VerifierFault`] says what is wrong.
     pub fn open(note: &str, verifier: &Verifier) -> Result<Self, VerifierFault> {
-        let text = verifier.open(note)?;
-        let read = Self::read(text).filter(|read| read.text(verifier.name()) == text);
-        read.ok_or(VerifierFault::NotANote)
+        Self::of_text(verifier.open(note)?, verifier).ok_or(VerifierFault::NotANote)
+    }
+
+    /// The checkpoint that `text` states, a note's text that was verified before; none where it is another log's or none.
+    #[must_use]
+    pub fn of_text(text: &str, log: &Verifier) -> Option<Self> {
+        Self::read(text).filter(|read| read.text(log.name()) == text)
     }
 
     fn text(&self, origin: &str) -> String {
@@ -59,6 +64,8 @@ impl Checkpoint {
     }
 }
 
+/// What the extension line of the instant begins with.
+pub const AT_LINE: &str = "at";
 /// What the ledger's extension lines begin with.
 pub const LEDGER_LINE: &str = "ledger";
 

@@ -13,9 +13,14 @@ pub type Salt = [u8; 32];
 /// The leaf of an entry: the RFC 6962 leaf hash of SHA-256(domain, salt, body), where the body is the whole entry.
 #[must_use]
 pub fn leaf_of(salt: &Salt, body: &str) -> Hash {
+    hash_leaf(&commitment_of(salt, body))
+}
+
+/// The data of that leaf: SHA-256(domain, salt, body).
+#[must_use]
+pub fn commitment_of(salt: &Salt, body: &str) -> Hash {
     // INVARIANT: domain and salt have fixed lengths, so that no two (salt, body) share an input.
-    let commitment = Sha256::new().chain_update(DOMAIN).chain_update(salt).chain_update(body).finalize();
-    hash_leaf(&commitment)
+    Sha256::new().chain_update(DOMAIN).chain_update(salt).chain_update(body).finalize().into()
 }
 
 pub(super) fn fresh_salt() -> Result<Salt, AuditFault> {

@@ -9,9 +9,11 @@ use super::{
     AuditFault,
     canonical::{canonical, is_canonical},
     checkpoint::Checkpoint,
-    commitment::{Salt, fresh_salt, leaf_of},
+    commitment::{Salt, commitment_of, fresh_salt, leaf_of},
+    consistency,
     note::Signer,
     receipt::Receipt,
+    tiles::{self, Tile},
     tree::{self, Hash},
 };
 use crate::{
@@ -104,6 +106,14 @@ pub fn append(connection: &Connection, draft: Draft) -> Result<Entry, AuditFault
     Ok(entry)
 }
 
+/// The number that the next entry will have.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail.
+pub fn next(connection: &Connection) -> Result<EntryNumber, AuditFault> {
+    size(connection).map(EntryNumber)
+}
+
 /// Where the tree stands now.
 ///
 /// # Errors
@@ -157,6 +167,78 @@ pub fn entry(connection: &Connection, number: EntryNumber) -> Result<Entry, Audi
 pub fn checkpoint(connection: &Connection, signer: &Signer, extension: Vec<String>) -> Result<String, AuditFault> {
     let Head { size, root } = head(connection)?;
     Ok(Checkpoint { size, root, extension }.sign(signer))
+}
+
+/// The root over the first `size` entries, which there must be.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail, or hold fewer entries.
+pub fn root_of(connection: &Connection, size: u64) -> Result<Hash, AuditFault> {
+    tree::root(size, |l, p| node(connection, l, p))
+}
+
+/// The proof that the tree of `old` entries is the beginning of the tree of `new`, which there must be.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail, or hold fewer entries.
+pub fn consistency_of(connection: &Connection, old: u64, new: u64) -> Result<Vec<Hash>, AuditFault> {
+    consistency::consistency(old, new, |l, p| node(connection, l, p))
+}
+
+/// The stored hash of a full subtree.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail, or hold none there.
+pub fn node_of(connection: &Connection, level: u32, position: u64) -> Result<Hash, AuditFault> {
+    node(connection, level, position)
+}
+
+/// The inclusion proof of one entry in the tree of the first `size` entries, which there must be and which must hold it.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail, or hold fewer entries.
+pub fn inclusion_of(connection: &Connection, number: EntryNumber, size: u64) -> Result<Vec<Hash>, AuditFault> {
+    tree::inclusion(number.0, size, |l, p| node(connection, l, p))
+}
+
+/// The tiles of the first `size` entries that the first `before` did not have.
+///
+/// # Errors
+/// [`AuditFault`] where the books fail, or hold fewer entries.
+pub fn tiles_of(connection: &Connection, before: u64, size: u64) -> Result<Vec<Tile>, AuditFault> {
+    let leaf = |number| entry(connection, EntryNumber(number)).map(|entry| commitment_of(&entry.salt, &entry.body));
+    tiles::tiles(before, size, |l, p| node(connection, l, p), leaf)
+}
+
+/// The receipt of one entry against a checkpoint published before: the signed note of the tree of `size` entries.
+///
+/// # Errors
+/// [`AuditFault::NoEntry`] where that tree does not hold it.
+pub fn receipt_at(
+    connection: &Connection,
+    number: EntryNumber,
+    size: u64,
+    checkpoint: String,
+) -> Result<Receipt, AuditFault> {
+    let entry = entry(connection, number)?;
+    if number.0 >= size {
+        return Err(AuditFault::NoEntry(number.0));
+    }
+    let path = tree::inclusion(number.0, size, |l, p| node(connection, l, p))?;
+    Ok(Receipt::new(&entry, &path, checkpoint))
+}
+
+/// The signed promise that one entry will be in the checkpoint of the instant `by`.
+///
+/// # Errors
+/// [`AuditFault::NoEntry`] where there is none.
+pub fn promise(
+    connection: &Connection,
+    signer: &Signer,
+    number: EntryNumber,
+    by: Instant,
+) -> Result<Receipt, AuditFault> {
+    Ok(Receipt::promise(&entry(connection, number)?, signer, by))
 }
 
 /// The receipt of one entry against the tree as it stands.

@@ -7,24 +7,35 @@
 mod canonical;
 mod checkpoint;
 mod commitment;
+mod consistency;
+mod cosign;
 mod export;
 mod log;
 mod note;
+mod proof;
 mod receipt;
 mod text;
+mod tiles;
 mod tree;
 
 use crate::store::StoreFault;
 
 pub use canonical::{canonical, is_canonical};
-pub use checkpoint::{Checkpoint, LEDGER_LINE};
-pub use commitment::{Salt, leaf_of};
+pub use checkpoint::{AT_LINE, Checkpoint, LEDGER_LINE};
+pub use commitment::{Salt, commitment_of, leaf_of};
+pub use consistency::verify_consistency;
+pub use cosign::{Cosigned, Cosigner, WitnessKey, open_cosigned, without_cosignatures};
 pub use export::{ENTRIES, ExportLine, KEY, read_lines};
-pub use log::{Draft, Entry, Head, SCHEMA, append, checkpoint, entries, entry, head, leaves, receipt};
+pub use log::{
+    Draft, Entry, Head, SCHEMA, append, checkpoint, consistency_of, entries, entry, head, inclusion_of, leaves, next,
+    node_of, promise, receipt, receipt_at, root_of, tiles_of,
+};
 pub use note::{Signer, Verifier, VerifierFault};
-pub use receipt::{Receipt, ReceiptFault};
-pub use text::{from_hex, to_hex};
-pub use tree::{Hash, Tree, verify_inclusion};
+pub use proof::{Proof, ProofFault};
+pub use receipt::{Proved, Receipt, ReceiptFault};
+pub use text::{from_base64, from_hex, to_base64, to_hex};
+pub use tiles::{Tile, tiles};
+pub use tree::{Hash, Tree, hash_children, hash_leaf, verify_inclusion};
 
 /// Why the log did not write or read.
 #[derive(Debug, thiserror::Error)]

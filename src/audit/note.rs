@@ -43,7 +43,7 @@ impl Signer {
     /// `text` (ending with a newline) as a signed note.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
-        let mut stamp = key_id(&self.name, &self.key.verifying_key()).to_vec();
+        let mut stamp = key_id(&self.name, ED25519, &self.key.verifying_key()).to_vec();
         stamp.extend(self.key.sign(text.as_bytes()).to_bytes());
         format!("{text}\n\u{2014} {} {}\n", self.name, to_base64(&stamp))
     }
@@ -62,6 +62,9 @@ pub enum VerifierFault {
     /// The name of the enclave breaks the rule of key names.
     #[error("an enclave's name is 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'")]
     Name,
+    /// The name of a witness breaks the rule of key names.
+    #[error("a witness's name has neither blanks nor '+'")]
+    WitnessName,
     /// The text is no public key in the C2SP form.
     #[error("not a public key of a log")]
     NotAKey,
@@ -100,7 +103,7 @@ impl Verifier {
     #[must_use]
     pub fn to_text(&self) -> String {
         let key = [&[ED25519], self.key.as_bytes().as_slice()].concat();
-        format!("{}+{}+{}", self.name, to_hex(&key_id(&self.name, &self.key)), to_base64(&key))
+        format!("{}+{}+{}", self.name, to_hex(&key_id(&self.name, ED25519, &self.key)), to_base64(&key))
     }
 
     /// The key name, which is also the origin of the log.
@@ -116,11 +119,10 @@ impl Verifier {
     pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, VerifierFault> {
         let (text, line) = note.rsplit_once("\n\n").ok_or(VerifierFault::NotANote)?;
         let text = note.get(..=text.len()).ok_or(VerifierFault::NotANote)?;
-        let line = line.strip_prefix("\u{2014} ").and_then(|l| l.strip_suffix('\n')).ok_or(VerifierFault::NotANote)?;
-        let (name, stamp) = line.split_once(' ').ok_or(VerifierFault::NotANote)?;
-        let stamp = from_base64(stamp).ok_or(VerifierFault::NotANote)?;
-        let (id, signature) = stamp.split_at_checked(4).ok_or(VerifierFault::NotANote)?;
-        if name != self.name || id != key_id(&self.name, &self.key) {
+        let lines = signature_lines(line).ok_or(VerifierFault::NotANote)?;
+        let [line] = lines.as_slice() else { return Err(VerifierFault::NotANote) };
+        let (id, signature) = line.stamp.split_at_checked(4).ok_or(VerifierFault::NotANote)?;
+        if line.name != self.name || id != key_id(&self.name, ED25519, &self.key) {
             return Err(VerifierFault::OtherKey);
         }
         let signature = Signature::from_slice(signature).map_err(|_| VerifierFault::Signature)?;
@@ -130,11 +132,28 @@ impl Verifier {
     }
 }
 
-fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
+/// The first four bytes that every signature of a key begins with.
+pub(super) fn key_id(name: &str, kind: u8, key: &VerifyingKey) -> [u8; 4] {
     let hash: [u8; 32] =
-        Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize().into();
+        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key.as_bytes()).finalize().into();
     let [a, b, c, d, ..] = hash;
     [a, b, c, d]
+}
+
+/// One signature line: whose it says it is, and key id with signature.
+pub(super) struct SignatureLine<'a> {
+    pub(super) name: &'a str,
+    pub(super) stamp: Vec<u8>,
+}
+
+/// The signature lines of a note, all of them; none where one has another form.
+pub(super) fn signature_lines(lines: &str) -> Option<Vec<SignatureLine<'_>>> {
+    let mut all = Vec::new();
+    for line in lines.split_inclusive('\n') {
+        let (name, stamp) = line.strip_suffix('\n')?.strip_prefix("\u{2014} ")?.split_once(' ')?;
+        all.push(SignatureLine { name, stamp: from_base64(stamp)? });
+    }
+    Some(all)
 }
 
 const ORIGIN: &str = "sekisho/";
@@ -198,7 +217,7 @@ mod tests {
         let (id, key) = rest.split_once('+').unwrap();
         let key = from_base64(key).unwrap();
         let key = VerifyingKey::from_bytes(key[1..].try_into().unwrap()).unwrap();
-        assert_eq!(to_hex(&key_id(name, &key)), id);
+        assert_eq!(to_hex(&key_id(name, ED25519, &key)), id);
         Verifier { name: name.to_owned(), key }
     }
 

@@ -22,12 +22,14 @@ pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Standard base64 with padding.
-pub(super) fn to_base64(bytes: &[u8]) -> String {
+#[must_use]
+pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// Reads standard base64; refuses missing padding and bits beyond the last byte.
-pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
+#[must_use]
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 

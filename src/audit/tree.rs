@@ -145,6 +145,26 @@ impl Tree {
         if index < self.size { path() } else { None }
     }
 
+    /// The proof that the first `old` leaves are the beginning of the first `new`; none where there are not so many.
+    #[must_use]
+    pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
+        let proof = || super::consistency::consistency(old, new, |level, position| self.node(level, position)).ok();
+        if old <= new && new <= self.size { proof() } else { None }
+    }
+
+    /// The root over the first `size` leaves; none where there are not so many.
+    #[must_use]
+    pub fn root_of(&self, size: u64) -> Option<Hash> {
+        let root = || root(size, |level, position| self.node(level, position)).ok();
+        if size <= self.size { root() } else { None }
+    }
+
+    /// The hash of a full subtree; none where it is not full.
+    #[must_use]
+    pub fn full(&self, level: u32, position: u64) -> Option<Hash> {
+        self.node(level, position).ok()
+    }
+
     fn node(&self, level: u32, position: u64) -> Result<Hash, ()> {
         let nodes = usize::try_from(level).ok().and_then(|level| self.levels.get(level));
         let node = nodes.and_then(|nodes| nodes.get(usize::try_from(position).ok()?));
@@ -153,12 +173,12 @@ impl Tree {
 }
 
 /// The largest power of two below `count`, which is above 1.
-fn split(count: u64) -> u64 {
+pub(super) fn split(count: u64) -> u64 {
     let above = count.next_power_of_two();
     if above == count { count / 2 } else { above / 2 }
 }
 
-fn subtree<E>(low: u64, high: u64, node: &mut impl FnMut(u32, u64) -> Result<Hash, E>) -> Result<Hash, E> {
+pub(super) fn subtree<E>(low: u64, high: u64, node: &mut impl FnMut(u32, u64) -> Result<Hash, E>) -> Result<Hash, E> {
     let count = high - low;
     if count.is_power_of_two() {
         return node(count.trailing_zeros(), low / count);

@@ -293,6 +293,15 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          cap = {cap}\n\
          vocabularies = [{vocabulary}]\n\
          \n\
+         # How the log is published. outside: a place that is not restored together with this directory.\n\
+         # [log]\n\
+         # checkpoint_seconds = 60\n\
+         # outside = \"/mnt/elsewhere/totals\"\n\
+         # interval_share = 0.25    # of a cap, between two checkpoints\n\
+         # [[log.witness]]\n\
+         # url = \"http://witness.example:8817\"\n\
+         # key = \"ethics.example/w1+...\"\n\
+         \n\
          # What questions may use of the machine; public figures. All have defaults.\n\
          # [engine]\n\
          # threads = 2              # ranges of persons run at once\n\

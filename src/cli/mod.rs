@@ -21,5 +21,6 @@ pub mod secret;
 pub mod serve;
 pub mod stop;
 pub mod synth;
+pub mod witness;
 
 pub use stop::Stop;

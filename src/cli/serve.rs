@@ -17,12 +17,13 @@ use tokio::{
 
 use super::stop::Stop;
 use crate::{
-    config::Config,
+    config::{Config, LogConfig},
     flight::{self, ServerIdentity},
     gateway::Gateway,
     keys::{self, Keys},
-    record::Books,
+    record::{Books, Held},
     terms::Clock,
+    witness::{Publisher, newest_known},
 };
 
 /// Run the gateway: the one door to the enclave. Prints `ready` when it answers; SIGINT and SIGTERM let questions under
@@ -81,6 +82,7 @@ pub struct Open {
     listener: TcpListener,
     identity: ServerIdentity,
     address: SocketAddr,
+    publisher: Arc<Publisher>,
 }
 
 impl Open {
@@ -102,10 +104,13 @@ impl Open {
             .await
             .map_err(|fault| Stop::Fault(format!("cannot listen on {address}: {fault}")))?;
         let address = listener.local_addr().map_err(|fault| Stop::Fault(format!("{address}: {fault}")))?;
-        let books = Books::open(directory, &keys, Clock::of_the_machine())?;
+        let books = Books::open(directory, &keys, Clock::of_the_machine())?
+            .publishing_every(config.log.every)
+            .charging_per_interval(config.log.interval_share);
+        let (books, publisher) = watched(books, directory, config.log).await?;
         let gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
         tracing::info!(%address, "the gateway is open");
-        Ok(Self { gateway: Arc::new(gateway), listener, identity, address })
+        Ok(Self { gateway: Arc::new(gateway), listener, identity, address, publisher })
     }
 
     /// Where clients connect to.
@@ -123,10 +128,37 @@ impl Open {
     /// # Errors
     /// [`Stop::Fault`] where the transport fails.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Stop> {
+        let publishing = tokio::spawn(self.publisher.run());
         let served = flight::serve(self.gateway, self.listener, self.identity, stop).await;
+        publishing.abort();
         tracing::info!("the gateway is closed");
         served.map_err(Stop::from)
     }
+}
+
+/// Holds the books against the newest checkpoint known elsewhere before anything else happens, and makes what publishes
+/// the next ones.
+async fn watched(books: Books, directory: &Path, log: LogConfig) -> Result<(Books, Arc<Publisher>), Stop> {
+    let folder = directory.join("log");
+    let known = folder.join("totals");
+    tokio::task::spawn_blocking(move || {
+        let files: Vec<&Path> = [Some(known.as_path()), log.outside.as_deref()].into_iter().flatten().collect();
+        if let Some(note) = newest_known(&books.verifier(), &files, &log.witnesses) {
+            let held = books.hold_against(&note)?;
+            if held != Held::Current {
+                tracing::error!(
+                    ?held,
+                    "the books are older than what was seen of them: nothing is answered until an \
+                    operator and an auditor have acknowledged it (sekisho audit restored)"
+                );
+            }
+        }
+        let clock = Clock::of_the_machine();
+        let publisher = Publisher::new(books.clone(), folder, log.outside, log.witnesses, clock);
+        Ok((books, Arc::new(publisher)))
+    })
+    .await
+    .map_err(|_| Stop::Fault("the books could not be held against what was published".into()))?
 }
 
 /// Done when the process is asked to stop.

@@ -89,10 +89,12 @@ faults!(
     crate::keys::KeysFault,
     crate::policy::PolicyFault,
     crate::record::BooksFault,
+    crate::record::ProofFault,
     crate::record::ReceiptFault,
     crate::record::VerifierFault,
     crate::record::VerifyFault,
     crate::synth::SynthFault,
+    crate::witness::WitnessFault,
 );
 
 /// The sentence of a fault and those of its causes.

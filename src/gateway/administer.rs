@@ -79,6 +79,9 @@ impl Gateway {
             "vocabulary.declare" => self.vocabulary_declare(session, body).await,
             "audit.export" => self.audit_export(session, body).await,
             "audit.receipt" => self.audit_receipt(session, body).await,
+            "audit.proof" => self.audit_proof(session, body).await,
+            "restore.show" => self.restore_show(session).await,
+            "restore.acknowledge" => self.restore_acknowledge(session).await,
             _ => Err(not_done_because(&format!("there is no act {verb}"))),
         };
         match done {
@@ -260,6 +263,43 @@ impl Gateway {
             false => Err(Refusal::RoleNotAllowed),
         }
     }
+
+    /// The C2SP proof of a published entry: of any for an auditor, of one's own for the others.
+    async fn audit_proof(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
+        let Number { entry } = read(body)?;
+        let account = session.principal().account().as_str().to_owned();
+        let auditor = self.may(session, Action::AuditRead).is_ok();
+        let books = self.books.clone();
+        let proof = blocking(move || books.proof(EntryNumber(entry))).await?.map_err(|f| words(&f))?;
+        let of: Value = serde_json::from_str(&proof.opening.1).unwrap_or_default();
+        match auditor || of.get("account").and_then(Value::as_str) == Some(&account) {
+            true => Ok(json!({ "proof": proof.to_text() })),
+            false => Err(Refusal::RoleNotAllowed),
+        }
+    }
+
+    /// Whether the books were found to be older than what was seen of them, and who has acknowledged it.
+    async fn restore_show(&self, session: &Session) -> Result<Value, Refusal> {
+        acknowledging(session)?;
+        let books = self.books.clone();
+        let suspension = blocking(move || books.suspension()).await?.map_err(|fault| failed(&fault))?;
+        Ok(json!({ "suspended": suspension }))
+    }
+
+    /// One of the two acknowledgements of a restored copy. Only these two roles, whatever the policy files say: it is the
+    /// one act of a gateway that answers nothing else.
+    async fn restore_acknowledge(&self, session: &Session) -> Result<Value, Refusal> {
+        let role = acknowledging(session)?;
+        let (books, by) = (self.books.clone(), session.principal().account().clone());
+        let done = blocking(move || books.acknowledge(&by, role)).await?.map_err(|f| words(&f))?;
+        Ok(json!({ "raised": done }))
+    }
+}
+
+fn acknowledging(session: &Session) -> Result<Role, Refusal> {
+    let roles = session.principal().roles();
+    let role = [Role::Operator, Role::Auditor].into_iter().find(|role| roles.contains(role));
+    role.ok_or(Refusal::RoleNotAllowed)
 }
 
 fn entry(number: EntryNumber) -> Value {

@@ -7,16 +7,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use datafusion::{
-    arrow::{
-        array::RecordBatch,
-        datatypes::{Field, Schema, SchemaRef},
-    },
-    common::ScalarValue,
+use super::{
+    Gateway, Release, Session, Shape, blocking, explain, failed, kept, replay, session::Settings, world::World,
 };
-use serde_json::json;
-
-use super::{Gateway, Release, Session, Shape, blocking, explain, failed, kept, session::Settings, world::World};
 use crate::{
     audit::Receipt,
     engine::{EngineFault, Finished, RangedTables, finish, public_answer},
@@ -25,17 +18,34 @@ use crate::{
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
     record::{Admission, Denied, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
-    terms::{CapName, Charge, DatasetName, PermitId, Refusal},
+    terms::{CapName, Charge, DatasetName, Instant, PermitId, Refusal},
+};
+use datafusion::{
+    arrow::{
+        array::RecordBatch,
+        datatypes::{Field, Schema, SchemaRef},
+    },
+    common::ScalarValue,
 };
 
 /// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
-const EPOCH_MICROS: i64 = 86_400_000_000;
+pub(super) const EPOCH_MICROS: i64 = 86_400_000_000;
 /// Residual bits before a halt (privacy.md section 8).
 const FAILURES_PER_PERMIT: u64 = 2;
 const FAILURES_PER_DATASET: u64 = 16;
 
+/// What a call meets when it comes in: recorded with its verdict, so that the verdict can be reached again.
+pub(super) struct Scene {
+    pub(super) settings: Settings,
+    pub(super) world: Arc<World>,
+    pub(super) at: Instant,
+    /// One row of bound parameters, as an Arrow IPC stream in base64.
+    pub(super) parameters: Option<String>,
+}
+
 /// One call with everything that was fixed when it came in.
 pub(super) struct Asking<'a> {
+    scene: &'a Scene,
     principal: &'a Principal,
     settings: Settings,
     permit: Option<Permit>,
@@ -73,19 +83,25 @@ impl Gateway {
         sql: &str,
         parameters: Option<&RecordBatch>,
     ) -> Result<Release, Refusal> {
+        let scene = self.scene(session, replay::written(parameters));
         let answered = match bound(parameters) {
-            Ok(values) => self.answer_unrecorded(session, sql, values).await,
+            Ok(values) => self.answer_unrecorded(session, &scene, sql, values).await,
             Err(refusal) => Err(refusal),
         };
         match answered {
             Ok(release) => Ok(release),
-            Err(refusal) => Err(self.refuse(session.principal(), sql, refusal).await),
+            Err(refusal) => Err(self.refuse_question(session.principal(), &scene, sql, refusal).await),
         }
+    }
+
+    fn scene(&self, session: &Session, parameters: Option<String>) -> Scene {
+        Scene { settings: session.settings(), world: self.world(), at: self.clock.now(), parameters }
     }
 
     async fn answer_unrecorded(
         &self,
         session: &Session,
+        scene: &Scene,
         sql: &str,
         values: Vec<ScalarValue>,
     ) -> Result<Release, Refusal> {
@@ -98,7 +114,7 @@ impl Gateway {
             }
             Call::Show { name } => return explain::settings(&session.settings(), name.as_deref()),
         };
-        let asking = self.asking(session, sql).await?;
+        let asking = self.asking(session, scene, sql).await?;
         let cleared = self.clear(&asking, *statement, Parameters::Bound(values))?;
         if explaining {
             return self.explain(&asking, &cleared).await;
@@ -128,7 +144,8 @@ impl Gateway {
         ]);
         self.residual_bits_left(permit).await?;
         self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
-        let plan = analysis.price(&self.offer(asking, permit).await?)?;
+        let offer = self.offer(asking, permit).await?;
+        let plan = analysis.price(&offer)?;
         let charge = Charge {
             account: asking.principal.account().clone(),
             permit: permit.id.clone(),
@@ -143,7 +160,7 @@ impl Gateway {
             data_version: dataset.version.as_ref().map(|v| v.number).ok_or(Refusal::PermitNotActive)?,
             policy_hash: crate::audit::to_hex(clearance.policy_hash()),
             purpose: permit.purpose.clone(),
-            settings: json!(asking.settings.list()),
+            settings: replay::facts(asking.scene, asking.principal, Some(&offer.spent)),
         };
 
         // 2. Asked before: the same bytes. Identical questions in flight wait for the first.
@@ -212,10 +229,11 @@ impl Gateway {
 
     async fn shape_unrecorded(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
         let none: SchemaRef = Arc::new(Schema::empty());
+        let scene = self.scene(session, None);
         let statement = match parse(sql, &self.limits)? {
             Call::Ask(statement) => statement,
             Call::Explain(statement) => {
-                let asking = self.asking(session, sql).await?;
+                let asking = self.asking(session, &scene, sql).await?;
                 let cleared = self.clear(&asking, *statement, Parameters::Open)?;
                 if !cleared.question.is_public() {
                     let _analysed = self.analysis(&asking, &cleared.question)?;
@@ -226,7 +244,7 @@ impl Gateway {
                 return Ok(Shape { schema: explain::settings_schema(), parameters: none });
             }
         };
-        let asking = self.asking(session, sql).await?;
+        let asking = self.asking(session, &scene, sql).await?;
         let cleared = self.clear(&asking, *statement, Parameters::Open)?;
         let schema = match cleared.question.is_public() {
             true => plain(cleared.question.plan().schema().as_arrow()),
@@ -236,11 +254,15 @@ impl Gateway {
     }
 
     /// Who asks, under which permit, with which settings, about which versions: fixed for the whole call.
-    async fn asking<'a>(&self, session: &'a Session, sql: &str) -> Result<Asking<'a>, Refusal> {
+    async fn asking<'a>(&self, session: &'a Session, scene: &'a Scene, sql: &str) -> Result<Asking<'a>, Refusal> {
+        // Older than what was seen of them, the books answer nothing, not even for free, until that is acknowledged.
+        if self.books.is_suspended() {
+            return Err(Refusal::Halted);
+        }
         let principal = session.principal();
-        let settings = session.settings();
-        let permit = self.chosen_permit(principal, settings.permit.as_ref()).await?;
-        let world = self.world();
+        let settings = scene.settings.clone();
+        let permit = self.chosen_permit(principal, settings.permit.as_ref(), scene.at).await?;
+        let world = Arc::clone(&scene.world);
         let dataset = permit.as_ref().map(|p| p.dataset.clone()).or_else(|| world.datasets.keys().next().cloned());
         // Neither schema is ever looked up for a bare name: a text that does not write it does not mean it.
         let text = sql.to_ascii_lowercase();
@@ -248,7 +270,7 @@ impl Gateway {
             true => self.own_tables(principal, &world).await?,
             false => vec![],
         };
-        Ok(Asking { principal, settings, permit, dataset, world, extra })
+        Ok(Asking { scene, principal, settings, permit, dataset, world, extra })
     }
 
     /// May they, for this purpose, these columns? Both judgements, with planning between them.
@@ -258,7 +280,7 @@ impl Gateway {
         statement: datafusion::sql::sqlparser::ast::Statement,
         parameters: Parameters,
     ) -> Result<Cleared, Refusal> {
-        let now = self.clock.now();
+        let now = asking.scene.at;
         let clearance: Clearance = match &asking.permit {
             Some(permit) => self.policy.judge(asking.principal, permit, Action::Ask, now)?,
             None => self.policy.judge_without_permit(asking.principal, Action::Describe, now)?,
@@ -287,10 +309,14 @@ impl Gateway {
     }
 
     /// The permit that the session names, or the only active one.
-    async fn chosen_permit(&self, principal: &Principal, named: Option<&PermitId>) -> Result<Option<Permit>, Refusal> {
+    async fn chosen_permit(
+        &self,
+        principal: &Principal,
+        named: Option<&PermitId>,
+        now: Instant,
+    ) -> Result<Option<Permit>, Refusal> {
         let (books, account) = (self.books.clone(), principal.account().clone());
         let own = blocking(move || books.permits_of(&account)).await?.map_err(|fault| failed(&fault))?;
-        let now = self.clock.now();
         if let Some(id) = named {
             return own.into_iter().find(|p| p.id == *id).map(Some).ok_or(Refusal::PermitNotActive);
         }
@@ -384,6 +410,8 @@ fn denied(denied: Denied) -> Refusal {
     match denied {
         Denied::Budget { left } => Refusal::BudgetExhausted { left },
         Denied::PermitNotActive => Refusal::PermitNotActive,
+        Denied::Suspended => Refusal::Halted,
+        Denied::Interval => Refusal::Busy,
         Denied::Fault(fault) => failed(&fault),
     }
 }
@@ -397,7 +425,7 @@ fn unplannable(fault: &EngineFault) -> Refusal {
 }
 
 /// The one row of bound parameters.
-fn bound(parameters: Option<&RecordBatch>) -> Result<Vec<ScalarValue>, Refusal> {
+pub(super) fn bound(parameters: Option<&RecordBatch>) -> Result<Vec<ScalarValue>, Refusal> {
     let Some(batch) = parameters else { return Ok(vec![]) };
     if batch.num_rows() != 1 {
         return Err(Refusal::NotAQuestion { hint: "bind one row of parameters".into() });

@@ -8,6 +8,7 @@ mod answer;
 mod describe;
 mod explain;
 mod kept;
+mod replay;
 mod session;
 mod world;
 
@@ -21,14 +22,18 @@ use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-pub use self::{session::Session, world::WorldFault};
+pub use self::{
+    replay::{ReplayOf, Replayed, replay},
+    session::Session,
+    world::WorldFault,
+};
 use self::{session::Sessions, world::World};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
     identity::{Passwords, Principal, Tokens},
     keys::Keys,
-    policy::{Policy, PolicyFault},
+    policy::{Policy, PolicyFault, PolicyFiles},
     record::{Books, BooksFault, Note},
     sql::Limits,
     terms::{AccountName, Cap, Clock, DatasetName, Language, PopulationName, Refusal, VocabularyName},
@@ -99,6 +104,7 @@ pub struct Gateway {
     enclave: Enclave,
     books: Books,
     policy: Policy,
+    files: PolicyFiles,
     passwords: Arc<Passwords>,
     tokens: Tokens,
     sessions: Sessions,
@@ -159,10 +165,13 @@ impl Gateway {
         }
         let vocabularies: BTreeMap<_, _> =
             enclave.datasets.iter().map(|d| (d.name.clone(), d.vocabularies.iter().cloned().collect())).collect();
-        let policy = Policy::open(enclave.policies.as_deref(), vocabularies)?;
+        let files = enclave.policies.as_deref().map_or_else(|| Ok(PolicyFiles::embedded()), PolicyFiles::read)?;
+        let policy = Policy::read(&files, vocabularies)?;
         let engine = Engine::new(&enclave.engine, *keys.group())?;
-        let world = World::load(&enclave, &books, keys.file(), &engine).await?;
+        let mut world = World::load(&enclave, &books, keys.file(), &engine).await?;
+        world.entry = replay::record_world(&books, &files, &enclave, &world)?;
         Ok(Self {
+            files,
             passwords: Arc::new(Passwords::new().map_err(|_| GatewayFault::Passwords)?),
             tokens: Tokens::new(clock.clone()),
             sessions: Sessions::default(),
@@ -245,7 +254,8 @@ impl Gateway {
     }
 
     async fn reload(&self) -> Result<(), GatewayFault> {
-        let world = World::load(&self.enclave, &self.books, &self.file_key, &self.engine).await?;
+        let mut world = World::load(&self.enclave, &self.books, &self.file_key, &self.engine).await?;
+        world.entry = replay::record_world(&self.books, &self.files, &self.enclave, &world)?;
         *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
         Ok(())
     }
@@ -261,9 +271,24 @@ impl Gateway {
         blocking(move || books.note(Note { kind, account, permit, body })).await?.map_err(|fault| failed(&fault))
     }
 
+    /// The refusal of a question, with what it met, so that an auditor can replay it.
+    async fn refuse_question(
+        &self,
+        principal: &Principal,
+        scene: &answer::Scene,
+        sql: &str,
+        refusal: Refusal,
+    ) -> Refusal {
+        let met = replay::facts(scene, principal, None);
+        self.refuse_with(principal, json!({ "sql": sql, "refusal": refusal, "met": met }), refusal).await
+    }
+
     /// Every refusal of every surface is recorded here, once.
     async fn refuse(&self, principal: &Principal, sql: &str, refusal: Refusal) -> Refusal {
-        let body = json!({ "sql": sql, "refusal": refusal });
+        self.refuse_with(principal, json!({ "sql": sql, "refusal": refusal }), refusal).await
+    }
+
+    async fn refuse_with(&self, principal: &Principal, body: serde_json::Value, refusal: Refusal) -> Refusal {
         match self.note("refusal", Some(principal.account().clone()), None, body).await {
             Ok(_) => refusal,
             Err(unrecorded) => unrecorded,

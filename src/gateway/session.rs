@@ -66,7 +66,7 @@ impl Settings {
         all.into_iter().filter_map(|(name, value)| Some((format!("sekisho.{name}"), value?))).collect()
     }
 
-    fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
         let wrong = |what: &str| Refusal::UnknownSetting { hint: format!("sekisho.{name} is {what}") };
         let positive = |what: &str| match value.map(str::parse::<f64>) {
             None => Ok(None),

@@ -12,18 +12,20 @@ use datafusion::{
     catalog::TableProvider,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{DatasetConfig, Enclave};
 use crate::{
     catalog::{Model, Table, TableKind},
     engine::{
         Engine, EngineFault, FileTables, MemoryTables, RangedTables,
-        layout::{LayoutFault, Manifest, VocabularyManifest},
+        layout::{FileKind, LayoutFault, Manifest, TableEntry, VocabularyManifest},
         sample::{self, SampleFault, sample},
         schema::arrow_schema,
     },
     record::{Activation, Books, BooksFault, VocabularyDeclaration},
     sql::{CataloguedTable, Directory, Standing},
-    terms::{DataVersion, DatasetName, VocabularyName},
+    terms::{DataVersion, DatasetName, EntryNumber, PopulationName, SourceName, VocabularyName},
 };
 
 /// A data version or vocabulary that cannot be put in force.
@@ -57,8 +59,47 @@ pub enum WorldFault {
     Engine(#[from] EngineFault),
 }
 
+/// A world in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WorldText {
+    datasets: Vec<DatasetText>,
+    vocabularies: Vec<VocabularyText>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatasetText {
+    name: DatasetName,
+    population: PopulationName,
+    population_max: u64,
+    model: String,
+    model_sha256: String,
+    vocabularies: Vec<VocabularyName>,
+    version: Option<VersionText>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionText {
+    number: DataVersion,
+    date: String,
+    source: SourceName,
+    persons_max: u64,
+    tables: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VocabularyText {
+    declaration: VocabularyDeclaration,
+    tables: BTreeMap<String, (BTreeSet<String>, u64)>,
+}
+
 /// Everything that questions can be about, at one moment.
 pub(super) struct World {
+    /// The entry of the log that describes it.
+    pub(super) entry: EntryNumber,
     pub(super) datasets: BTreeMap<DatasetName, Dataset>,
     vocabularies: BTreeMap<VocabularyName, Vocabulary>,
 }
@@ -116,7 +157,7 @@ impl World {
                 vocabularies.insert(vocabulary.declaration.name.clone(), vocabulary);
             }
         }
-        Ok(Self { datasets, vocabularies })
+        Ok(Self { entry: EntryNumber(0), datasets, vocabularies })
     }
 
     /// Whether a data version could be put in force: its bytes are all there, and are those of the keyed hash.
@@ -135,6 +176,96 @@ impl World {
         let config = enclave.datasets.first().ok_or_else(|| WorldFault::Undeclared(wanted.name.to_string()))?;
         let data = enclave.directory.join("data");
         Vocabulary::load(&data, wanted.clone(), &config.model, engine).await.map(|_| ())
+    }
+
+    /// All that a verdict depends on, in words that [`World::described`] reads: names, versions and declarations, which are
+    /// public, and no count of anything about persons.
+    pub(super) fn describe(&self) -> WorldText {
+        let dataset = |dataset: &Dataset| DatasetText {
+            name: dataset.config.name.clone(),
+            population: dataset.config.population.clone(),
+            population_max: dataset.config.population_max,
+            model: dataset.config.model.name.clone(),
+            model_sha256: crate::audit::to_hex(&dataset.config.model.text_sha256),
+            vocabularies: dataset.config.vocabularies.clone(),
+            version: dataset.version.as_ref().map(|version| VersionText {
+                number: version.number,
+                date: version.manifest.date.to_string(),
+                source: version.manifest.source.clone(),
+                persons_max: version.manifest.persons_max,
+                tables: version.manifest.tables.iter().map(|table| table.name.clone()).collect(),
+            }),
+        };
+        let vocabulary = |vocabulary: &Vocabulary| VocabularyText {
+            declaration: vocabulary.declaration.clone(),
+            tables: vocabulary
+                .tables
+                .iter()
+                .map(|(name, table)| (name.clone(), (table.unique.clone(), table.rows)))
+                .collect(),
+        };
+        WorldText {
+            datasets: self.datasets.values().map(dataset).collect(),
+            vocabularies: self.vocabularies.values().map(vocabulary).collect(),
+        }
+    }
+
+    /// The world of those words, without any row in it: enough to judge and to price, not to answer. `None` where a
+    /// catalogue model of that text is not at hand.
+    pub(super) fn described(text: &WorldText, catalog: &Path) -> Option<Self> {
+        let mut datasets = BTreeMap::new();
+        let mut models = vec![];
+        for of in &text.datasets {
+            let model = Arc::new(Model::load(catalog, &of.model).ok()?);
+            if crate::audit::to_hex(&model.text_sha256) != of.model_sha256 {
+                return None;
+            }
+            models.push(Arc::clone(&model));
+            let mut samples = BTreeMap::new();
+            for table in model.tables.values().filter(|t| matches!(t.kind, TableKind::Unit | TableKind::Reference)) {
+                samples.insert(table.name.clone(), sample(&model, &table.name, sample::PERSONS).ok()?);
+            }
+            let version = match &of.version {
+                None => None,
+                Some(version) => {
+                    let (dataset, population) = (of.name.clone(), of.population.clone());
+                    let (date, source) = (version.date.parse().ok()?, version.source.clone());
+                    let persons_max = version.persons_max;
+                    let number = version.number;
+                    let mut manifest =
+                        Manifest::new(dataset, population, number, of.model.clone(), source, date, persons_max);
+                    for name in &version.tables {
+                        let kind = FileKind::Unit;
+                        manifest.tables.push(TableEntry { name: name.clone(), kind, columns: vec![], files: vec![] });
+                    }
+                    Some(Version { number, manifest: Arc::new(manifest), directory: PathBuf::new() })
+                }
+            };
+            // The caps of the configuration decide nothing here: the permit's and the ledger's do.
+            let cap = crate::terms::Cap::new(1.0, 1e-6).ok()?;
+            let config = DatasetConfig {
+                name: of.name.clone(),
+                population: of.population.clone(),
+                population_max: of.population_max,
+                population_cap: cap,
+                cap,
+                model,
+                vocabularies: of.vocabularies.clone(),
+            };
+            datasets.insert(of.name.clone(), Dataset { config, version, samples });
+        }
+        let mut vocabularies = BTreeMap::new();
+        for of in &text.vocabularies {
+            let mut tables = BTreeMap::new();
+            for (name, (unique, rows)) in &of.tables {
+                let columns = Arc::new(arrow_schema(models.first()?.table(name)?));
+                let table = PublicTable { file: PathBuf::new(), columns, unique: unique.clone(), rows: *rows };
+                tables.insert(name.clone(), table);
+            }
+            let declaration = of.declaration.clone();
+            vocabularies.insert(declaration.name.clone(), Vocabulary { declaration, tables });
+        }
+        Some(Self { entry: EntryNumber(0), datasets, vocabularies })
     }
 
     /// The value of `now()`: the date of the data set's version; for questions about nobody, that of the newest.

@@ -21,6 +21,18 @@ pub enum Effect {
     },
     /// The reservation of that entry is spent.
     Settles(u64),
+    /// Accounts are raised after books were restored from an older copy; nothing is open then.
+    Raises(Vec<Raised>),
+}
+
+/// One account and what counts as spent of it from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raised {
+    /// The cap, as [`cap_text`] writes it.
+    pub cap: String,
+    /// At least what was spent before.
+    pub to: Loss,
 }
 
 /// One cap and its figure.

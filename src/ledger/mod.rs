@@ -16,9 +16,9 @@ use crate::{
     terms::{Cap, CapName, Charge, EntryNumber, Loss, LossFault},
 };
 
-pub use effect::{Declared, Effect, cap_text};
+pub use effect::{Declared, Effect, Raised, cap_text};
 pub use replay::{Replay, ReplayFault, Totals, TotalsLine};
-pub use tables::{SCHEMA, balance, open_reservations, totals};
+pub use tables::{MARKS, SCHEMA, balance, charges, mark, open_reservations, raise, totals};
 
 /// Why the ledger did not write.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +187,34 @@ pub fn settle(connection: &Connection, admission: EntryNumber, ending: Ending) -
     Ok(())
 }
 
+/// Whether `charge` stays within `share` of the caps of population and data set since the newest published checkpoint.
+///
+/// # Errors
+/// [`LedgerFault`] where the books fail.
+pub fn within_interval(connection: &Connection, charge: &Charge, share: f64) -> Result<bool, LedgerFault> {
+    let [population, dataset, ..] = charge.caps();
+    for name in [population, dataset] {
+        let before = held(connection, &name)?;
+        let most = tables::marked(connection, &name)?.plus(&before.cap.share(share)?)?;
+        if !before.committed.plus(&charge.loss)?.at_most(&most) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The most that any account can have been charged within one interval: every fresh charge is one of a population's, too.
+///
+/// # Errors
+/// [`LedgerFault`] where the books fail.
+pub fn allowance(connection: &Connection, share: f64) -> Result<Loss, LedgerFault> {
+    let mut most = Loss::zero();
+    for cap in tables::population_caps(connection)? {
+        most = most.worse_of(&cap.share(share)?);
+    }
+    Ok(most)
+}
+
 fn left(connection: &Connection, charge: &Charge, scope: Scope, refused: &[CapName]) -> Result<f64, LedgerFault> {
     let narrow = |name: &CapName| matches!(name, CapName::Permit(_) | CapName::Analyst(..));
     let all = !refused.iter().all(narrow);
@@ -202,5 +230,7 @@ fn held(connection: &Connection, name: &CapName) -> Result<tables::Held, LedgerF
     tables::held(connection, name)?.ok_or_else(|| LedgerFault::NotDeclared { cap: name.clone() })
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

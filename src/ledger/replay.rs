@@ -37,6 +37,16 @@ pub struct TotalsLine {
     pub reserved: Loss,
 }
 
+impl TotalsLine {
+    /// Whether this cap still bears `loss`.
+    #[must_use]
+    pub fn bears(&self, loss: &Loss) -> bool {
+        let cap = self.epsilon.parse().ok().zip(self.delta.parse().ok()).and_then(|(e, d)| Cap::new(e, d).ok());
+        let total = self.committed.plus(loss).ok();
+        cap.zip(total).is_some_and(|(cap, total)| cap.admits(&total))
+    }
+}
+
 impl Totals {
     pub(super) fn add(&mut self, cap: String, figure: Cap, committed: Loss, spent: Loss, reserved: Loss) {
         let (epsilon, delta) = (figure.epsilon().to_string(), figure.delta().to_string());
@@ -64,6 +74,14 @@ pub enum ReplayFault {
     /// A charge passes a cap.
     #[error("entry {entry} passes the cap of {cap}")]
     Passed {
+        /// The entry.
+        entry: EntryNumber,
+        /// The cap.
+        cap: String,
+    },
+    /// An account is raised to less than was spent of it, or while reservations are open.
+    #[error("entry {entry} does not raise {cap}")]
+    Fallen {
         /// The entry.
         entry: EntryNumber,
         /// The cap.
@@ -106,6 +124,7 @@ impl Replay {
             Effect::Declares(caps) => self.declare(entry, caps),
             Effect::Takes { loss, from } => self.take(entry, loss, from),
             Effect::Settles(admission) => self.settle(entry, *admission),
+            Effect::Raises(raised) => raised.iter().try_for_each(|raised| self.raise(entry, raised)),
         }
     }
 
@@ -154,6 +173,17 @@ impl Replay {
             }
         }
         self.open.insert(entry.0, (loss.clone(), from.to_vec()));
+        Ok(())
+    }
+
+    fn raise(&mut self, entry: EntryNumber, raised: &super::Raised) -> Result<(), ReplayFault> {
+        let fallen = || ReplayFault::Fallen { entry, cap: raised.cap.clone() };
+        let line = self.caps.get_mut(&raised.cap).ok_or_else(fallen)?;
+        if !self.open.is_empty() || !line.committed.at_most(&raised.to) {
+            return Err(fallen());
+        }
+        line.committed.clone_from(&raised.to);
+        line.spent.clone_from(&raised.to);
         Ok(())
     }
 

@@ -34,6 +34,62 @@ CREATE TRIGGER settled_once BEFORE UPDATE ON reservations WHEN OLD.ending IS NOT
     BEGIN SELECT raise(ABORT, 'a reservation is settled once'); END;
 ";
 
+/// How many charges were ever taken.
+///
+/// # Errors
+/// [`LedgerFault`] where the books fail.
+pub fn charges(connection: &Connection) -> Result<u64, LedgerFault> {
+    Ok(from_column(connection.query_row("SELECT count(*) FROM reservations", [], |row| row.get(0))?)?)
+}
+
+/// What each account had borne at the newest checkpoint known outside of the books.
+pub const MARKS: &str = "
+CREATE TABLE marks (
+    cap TEXT PRIMARY KEY REFERENCES caps (name),
+    committed TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Sets the mark of the account called `cap`.
+///
+/// # Errors
+/// [`LedgerFault`] where the books fail.
+pub fn mark(connection: &Connection, cap: &str, committed: &Loss) -> Result<(), LedgerFault> {
+    let sql = "INSERT INTO marks VALUES (?1, ?2) ON CONFLICT (cap) DO UPDATE SET committed = excluded.committed";
+    connection.prepare_cached(sql)?.execute([cap, &json(committed)?])?;
+    Ok(())
+}
+
+pub(super) fn marked(connection: &Connection, name: &CapName) -> Result<Loss, LedgerFault> {
+    let mut statement = connection.prepare_cached("SELECT committed FROM marks WHERE cap = ?1")?;
+    let text: Option<String> = statement.query_row([cap_text(name)], |row| row.get(0)).optional()?;
+    Ok(text.map(|text| loss(&text)).transpose()?.unwrap_or_else(Loss::zero))
+}
+
+pub(super) fn population_caps(connection: &Connection) -> Result<Vec<Cap>, LedgerFault> {
+    let mut statement = connection.prepare_cached("SELECT epsilon, delta FROM caps WHERE name LIKE 'population/%'")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut caps = Vec::new();
+    for row in rows {
+        let (epsilon, delta) = row?;
+        caps.push(cap(epsilon, delta)?);
+    }
+    Ok(caps)
+}
+
+/// Raises the account called `cap`: so much counts as spent from now on. Nothing may be open, and nothing falls.
+///
+/// # Errors
+/// [`LedgerFault`] where the books fail, or hold more than `to`.
+pub fn raise(connection: &Connection, cap: &str, to: &Loss) -> Result<(), LedgerFault> {
+    let before: String = connection.query_row("SELECT committed FROM caps WHERE name = ?1", [cap], |row| row.get(0))?;
+    if !loss(&before)?.at_most(to) || !all_open(connection)?.is_empty() {
+        return Err(StoreFault::Broken { what: "raising" }.into());
+    }
+    connection.execute("UPDATE caps SET committed = ?2, spent = ?2 WHERE name = ?1", params![cap, json(to)?])?;
+    Ok(())
+}
+
 /// What `name` holds; none where nobody declared it.
 ///
 /// # Errors

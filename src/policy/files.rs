@@ -81,6 +81,26 @@ impl PolicyFiles {
         Ok(files)
     }
 
+    /// What is built in, with these texts in the place of the files of those names: as [`PolicyFiles::deciding`] gave them.
+    #[must_use]
+    pub fn of_texts(texts: &BTreeMap<String, String>) -> Self {
+        let mut files = Self::embedded();
+        files.rules.clear();
+        for (name, text) in texts {
+            match name.as_str() {
+                "model.conf" => files.model.clone_from(text),
+                "roles.toml" => files.roles.clone_from(text),
+                "purposes.toml" => files.purposes.clone_from(text),
+                "prohibited.toml" => files.prohibited.clone_from(text),
+                other => {
+                    let rule = other.strip_prefix("rules/").and_then(|name| name.strip_suffix(".toml"));
+                    rule.map(|name| files.rules.insert(name.to_owned(), text.clone()));
+                }
+            }
+        }
+        files
+    }
+
     /// Every file as (name, text), for whoever writes them out (`init`).
     pub fn all(&self) -> impl Iterator<Item = (String, &str)> {
         let examples = [("cases.toml".into(), self.cases.as_str()), ("roles.golden".into(), self.golden.as_str())];
@@ -98,7 +118,8 @@ impl PolicyFiles {
         hasher.finalize().into()
     }
 
-    fn deciding(&self) -> impl Iterator<Item = (String, &str)> {
+    /// The files that decide, as (name, text).
+    pub fn deciding(&self) -> impl Iterator<Item = (String, &str)> {
         let fixed = [
             ("model.conf", &self.model),
             ("roles.toml", &self.roles),

@@ -137,6 +137,38 @@ impl Policy {
         Ok(QuestionClearance(clearance))
     }
 
+    /// What [`Policy::judge`] would say, for whoever replays a recorded verdict: it proves nothing and opens nothing.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn rejudge(
+        &self,
+        who: &AccountName,
+        roles: &BTreeSet<Role>,
+        permit: Option<&Permit>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let action = if permit.is_some() { Action::Ask } else { Action::Describe };
+        self.admit(who, roles, permit, action, now).map(drop)
+    }
+
+    /// What [`Policy::judge_question`] would say, likewise, and the hash that the record of the decision has.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn rejudge_question(
+        &self,
+        who: &AccountName,
+        roles: &BTreeSet<Role>,
+        permit: Option<&Permit>,
+        touched: &Touched,
+    ) -> Result<[u8; 32], Refusal> {
+        let compiled = permit.map(|permit| self.compiled(permit)).transpose().map_err(|_| Refusal::PermitNotActive)?;
+        let action = if compiled.is_some() { Action::Ask } else { Action::Describe };
+        self.admit_question(who, roles, compiled.as_deref(), action, touched)?;
+        Ok(self.hash(compiled.as_deref()))
+    }
+
     /// SHA-256 over the policy files and the permit as compiled, for the record of a decision.
     ///
     /// # Errors

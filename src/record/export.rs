@@ -1,7 +1,8 @@
 //! How does an auditor get the whole record, to check it elsewhere?
 //!
-//! A folder of four files from one moment: `entries.jsonl`, `log.vkey` (the log's public key), `checkpoint` (a signed note
-//! whose extension lines carry the ledger) and `ledger.json` (every cap, and every open reservation).
+//! A folder from one moment: `entries.jsonl`, `log.vkey` (the log's public key), `checkpoint` (a signed note whose extension
+//! lines carry the ledger), `ledger.json` (every cap, and every open reservation), `published` (the newest checkpoint that
+//! was published, with its cosignatures, where there is one), and below `tile/` the same tree as any C2SP reader knows it.
 
 use std::{
     fs::{DirBuilder, File},
@@ -12,7 +13,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Books, BooksFault};
+use super::{Books, BooksFault, publish};
 use crate::{
     audit::{self, ENTRIES, ExportLine, KEY, LEDGER_LINE},
     ledger::{self, Totals},
@@ -55,7 +56,16 @@ impl Books {
         write_file(&folder.join(CHECKPOINT), |file| file.write_all(checkpoint.as_bytes()))?;
         write_file(&folder.join(LEDGER), |file| file.write_all(totals_text(&totals).as_bytes()))?;
         write_file(&folder.join(KEY), |file| writeln!(file, "{}", self.signer.verifier().to_text()))?;
+        if let Some(made) = publish::published(connection)? {
+            write_file(&folder.join(PUBLISHED), |file| file.write_all(made.totals.as_bytes()))?;
+        }
         let size = audit::head(connection)?.size;
+        for tile in audit::tiles_of(connection, 0, size)? {
+            let path = folder.join(&tile.path);
+            let folder = path.parent().unwrap_or(folder);
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(BooksFault::Export)?;
+            write_file(&path, |file| file.write_all(&tile.bytes))?;
+        }
         let mut file = create(&folder.join(ENTRIES))?;
         for start in (0..size).step_by(CHUNK) {
             for entry in audit::entries(connection, start..start.saturating_add(CHUNK as u64))? {
@@ -109,4 +119,6 @@ fn finish(file: BufWriter<File>) -> Result<(), BooksFault> {
 pub(super) const CHECKPOINT: &str = "checkpoint";
 /// The file of the ledger.
 pub(super) const LEDGER: &str = "ledger.json";
+/// The file of the newest published checkpoint.
+pub(super) const PUBLISHED: &str = "published";
 const CHUNK: usize = 1000;

@@ -11,11 +11,21 @@ mod data;
 mod export;
 mod fault;
 mod kept;
+mod publish;
 mod question;
+mod restore;
 mod schema;
 mod verify;
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -30,7 +40,7 @@ use crate::{
 
 pub use crate::{
     accounts::{Account, NewAccount},
-    audit::{Entry, Receipt, ReceiptFault, Verifier, VerifierFault},
+    audit::{Entry, Proof, ProofFault, Proved, Receipt, ReceiptFault, Verifier, VerifierFault, WitnessKey},
     ledger::{Balance, Change, ReplayFault, Totals, TotalsLine},
     permits::{EVERY_COLUMN, Permit, PermitFault, PermitState, Standing},
     store::StoreFault,
@@ -38,8 +48,10 @@ pub use crate::{
 pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
 pub use kept::Kept;
+pub use publish::Publication;
 pub use question::{Admission, Denied, Failures, Released, Reservation};
-pub use verify::{Verified, VerifyFault, verify_export};
+pub use restore::{Held, Suspension};
+pub use verify::{Verified, VerifyFault, verify_export, verify_watched_export};
 
 /// The books of one enclave. A cheap handle; the last one to go closes them.
 #[derive(Clone)]
@@ -47,6 +59,10 @@ pub struct Books {
     store: Store,
     clock: Clock,
     signer: Arc<Signer>,
+    every: Duration,
+    interval_share: Option<f64>,
+    suspended: Arc<AtomicBool>,
+    summed: Arc<Mutex<publish::Summed>>,
 }
 
 /// Something that happened and moves no budget: a refusal, a sign-in, an act of administration.
@@ -70,7 +86,7 @@ impl Books {
     pub fn create(dir: &Path, keys: &Keys, enclave: &str, clock: Clock) -> Result<Self, BooksFault> {
         let signer = Signer::new(enclave, keys.log())?;
         let store = Store::create(&dir.join(FILE), schema::MIGRATIONS)?;
-        let books = Self { store, clock, signer: Arc::new(signer) };
+        let books = Self::of(store, clock, signer);
         let verifier = books.signer.verifier().to_text();
         let enclave = enclave.to_owned();
         books.write(move |w| {
@@ -87,7 +103,22 @@ impl Books {
     /// # Errors
     /// [`BooksFault`], also where another gateway has them open or the log key is not theirs.
     pub fn open(dir: &Path, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
-        let store = Store::open(&dir.join(FILE), schema::MIGRATIONS)?;
+        Self::over(Store::open(&dir.join(FILE), schema::MIGRATIONS)?, keys, clock)
+    }
+
+    fn of(store: Store, clock: Clock, signer: Signer) -> Self {
+        Self {
+            store,
+            clock,
+            signer: Arc::new(signer),
+            every: publish::EVERY,
+            interval_share: None,
+            suspended: Arc::default(),
+            summed: publish::Summed::new(),
+        }
+    }
+
+    fn over(store: Store, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
         let named = "SELECT name, verifier FROM enclave";
         let (enclave, verifier): (String, String) =
             store.read(|c| Ok::<_, BooksFault>(c.query_row(named, [], |row| Ok((row.get(0)?, row.get(1)?)))?))?;
@@ -95,9 +126,10 @@ impl Books {
         if signer.verifier().to_text() != verifier {
             return Err(BooksFault::OtherKey);
         }
-        let books = Self { store, clock, signer: Arc::new(signer) };
+        let books = Self::of(store, clock, signer);
         books.check_head()?;
         books.recover()?;
+        books.remember_suspension()?;
         Ok(books)
     }
 
@@ -141,14 +173,6 @@ impl Books {
         self.store.read(|c| Ok(audit::head(c)?.size))
     }
 
-    /// The receipt of any entry against the tree as it stands: for those who may read that entry.
-    ///
-    /// # Errors
-    /// [`BooksFault`], also where there is no such entry.
-    pub fn receipt(&self, entry: EntryNumber) -> Result<Receipt, BooksFault> {
-        self.store.read(|c| Ok(audit::receipt(c, &self.signer, entry)?))
-    }
-
     /// The public key of the log, for those who verify. Its name is the log's origin.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
@@ -167,8 +191,12 @@ impl Books {
         T: Send + 'static,
         E: From<StoreFault> + Send + 'static,
     {
-        let (clock, signer) = (self.clock.clone(), Arc::clone(&self.signer));
-        self.store.write(move |connection| job(&Writing { connection, clock: &clock, signer: &signer }))
+        let (clock, signer, suspended) = (self.clock.clone(), Arc::clone(&self.signer), Arc::clone(&self.suspended));
+        let (every, interval_share) = (self.every, self.interval_share);
+        self.store.write(move |connection| {
+            let suspended = suspended.load(Ordering::SeqCst);
+            job(&Writing { connection, clock: &clock, signer: &signer, every, interval_share, suspended })
+        })
     }
 
     /// The newest entry must be the newest leaf: a tree and entries that part are damage or tampering. What lies further
@@ -202,6 +230,9 @@ struct Writing<'a> {
     connection: &'a Connection,
     clock: &'a Clock,
     signer: &'a Signer,
+    every: Duration,
+    interval_share: Option<f64>,
+    suspended: bool,
 }
 
 impl Writing<'_> {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Books, BooksFault, Writing, data, kept};
+use super::{Books, BooksFault, Writing, data, kept, publish};
 use crate::{
     accounts,
     audit::{self, Receipt, to_hex},
@@ -120,6 +120,12 @@ pub enum Denied {
     /// The permit is unknown, not in force now, or not this account's; or the account may no longer sign in.
     #[error("the permit is not active for this account")]
     PermitNotActive,
+    /// The books are older than what was seen of them: nothing is answered until that is acknowledged.
+    #[error("the books are suspended")]
+    Suspended,
+    /// So much may not be charged between two published checkpoints.
+    #[error("too much would be charged before the next checkpoint")]
+    Interval,
     /// The books failed.
     #[error("{0}")]
     Fault(#[from] BooksFault),
@@ -153,6 +159,11 @@ impl Books {
     pub(super) fn reserve_in(&self, charge: Charge, question: Admission, scope: Scope) -> Result<Reservation, Denied> {
         self.write(move |w| {
             belongs_together(w, &charge, &question)?;
+            if let (Some(share), Scope::Fresh) = (w.interval_share, scope)
+                && !ledger::within_interval(w.connection, &charge, share).map_err(BooksFault::from)?
+            {
+                return Err(Denied::Interval);
+            }
             let takes = Effect::Takes {
                 loss: charge.loss.clone(),
                 from: scope.caps(&charge).iter().map(ledger::cap_text).collect(),
@@ -160,11 +171,16 @@ impl Books {
             let detail = json!({"question": question_json(&question), "population": charge.population,
                 "dataset": charge.dataset, "draws": charge.draws});
             let (account, permit) = (charge.account.clone(), charge.permit.clone());
-            // Refused below, the entry goes with the rest of the transaction.
-            let admission = w.append("admission", Some(account), Some(permit), detail, Some(takes))?;
+            // The reservation has the number of the entry that is written right after it, in the same transaction.
+            let admission = audit::next(w.connection).map_err(BooksFault::from)?;
             match ledger::reserve(w.connection, admission, &charge, scope).map_err(BooksFault::from)? {
-                Asked::Refused { left } => Err(Denied::Budget { left }),
-                Asked::Taken => Ok(Reservation { admission, charge, question }),
+                Asked::Refused { left } => return Err(Denied::Budget { left }),
+                Asked::Taken => {}
+            }
+            let recorded = w.append("admission", Some(account), Some(permit), detail, Some(takes))?;
+            match recorded == admission {
+                true => Ok(Reservation { admission, charge, question }),
+                false => Err(BooksFault::Damaged.into()),
             }
         })
     }
@@ -258,7 +274,7 @@ pub(super) fn record_release(
     let settles = Effect::Settles(admission.0);
     let (account, permit) = (charge.account.clone(), charge.permit.clone());
     let entry = w.append("release", Some(account), Some(permit), detail, Some(settles))?;
-    Ok(audit::receipt(w.connection, w.signer, entry)?)
+    publish::promise(w.connection, w.signer, entry, w.every, w.clock.now())
 }
 
 /// Settles a reservation that has no answer.
@@ -278,6 +294,9 @@ pub(super) fn end(
 /// The clearance was given a moment ago and by others; what the books themselves know is checked again, in the same
 /// transaction as the charge: a revoked permit ends here at the latest.
 pub(super) fn belongs_together(w: &Writing<'_>, charge: &Charge, question: &Admission) -> Result<(), Denied> {
+    if w.suspended {
+        return Err(Denied::Suspended);
+    }
     let permit = permits::find(w.connection, &charge.permit)?.ok_or(Denied::PermitNotActive)?;
     let account = accounts::find(w.connection, &charge.account)?.ok_or(Denied::PermitNotActive)?;
     let may_ask = permit.active(w.clock.now()) && permit.principals.contains(&charge.account) && !account.disabled;

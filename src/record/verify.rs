@@ -3,6 +3,7 @@
 //! Offline: it needs the folder alone, and the log's public key from elsewhere if the folder itself is not trusted.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufReader},
     path::{Path, PathBuf},
@@ -10,10 +11,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::export::{CHECKPOINT, LEDGER, ledger_lines, totals_text};
+use super::export::{CHECKPOINT, LEDGER, PUBLISHED, ledger_lines, totals_text};
 use crate::{
     audit::{
-        Checkpoint, ENTRIES, ExportLine, Hash, KEY, Tree, Verifier, VerifierFault, is_canonical, read_lines, to_hex,
+        Checkpoint, Cosigned, ENTRIES, ExportLine, Hash, KEY, Tree, Verifier, VerifierFault, WitnessKey, commitment_of,
+        from_hex, is_canonical, open_cosigned, read_lines, tiles, to_hex, without_cosignatures,
     },
     ledger::{Effect, Replay, ReplayFault, Totals},
     terms::EntryNumber,
@@ -32,6 +34,8 @@ pub struct Verified {
     pub charges: u64,
     /// The ledger, added up from the entries and equal to the export's own.
     pub totals: Totals,
+    /// How many entries the newest published checkpoint covers, and who cosigned it of the witnesses asked about.
+    pub published: Option<(u64, Vec<String>)>,
 }
 
 /// What does not hold.
@@ -75,6 +79,15 @@ pub enum VerifyFault {
     /// The ledger is not the sum of the entries.
     #[error("{LEDGER} is not the sum of the entries")]
     Ledger,
+    /// A file of the tree is missing, changed or one too many.
+    #[error("{0} is not the file of the tree that it should be")]
+    Tile(PathBuf),
+    /// The published checkpoint is not the log's, or a cosignature is by nobody known.
+    #[error("the published checkpoint does not verify: {0}")]
+    Published(VerifierFault),
+    /// The published checkpoint is not a beginning of these entries, or its totals are not their sum.
+    #[error("the published checkpoint is not one of these entries")]
+    OtherLog,
     /// The signed totals are not the sum of the entries.
     #[error("the totals in the checkpoint are not the sum of the entries")]
     Totals,
@@ -87,9 +100,22 @@ pub enum VerifyFault {
 /// # Errors
 /// [`VerifyFault`] names the first thing that does not hold.
 pub fn verify_export(folder: &Path, expected: Option<&Verifier>) -> Result<Verified, VerifyFault> {
+    verify_watched_export(folder, expected, &[])
+}
+
+/// The same; where `witnesses` are given, every cosignature of the published checkpoint must be one of theirs.
+///
+/// # Errors
+/// [`VerifyFault`] names the first thing that does not hold.
+pub fn verify_watched_export(
+    folder: &Path,
+    expected: Option<&Verifier>,
+    witnesses: &[WitnessKey],
+) -> Result<Verified, VerifyFault> {
     // 1. Whose log.
     let key = read(&folder.join(KEY))?;
-    let verifier = key.strip_suffix('\n').and_then(|line| Verifier::from_text(line).ok()).ok_or(VerifyFault::Key)?;
+    let verifier = Verifier::from_text(&key).ok().filter(|read| format!("{}\n", read.to_text()) == key);
+    let verifier = verifier.ok_or(VerifyFault::Key)?;
     if expected.is_some_and(|expected| *expected != verifier) {
         return Err(VerifyFault::OtherKey);
     }
@@ -97,7 +123,8 @@ pub fn verify_export(folder: &Path, expected: Option<&Verifier>) -> Result<Verif
     let note = read(&folder.join(CHECKPOINT))?;
     let checkpoint = Checkpoint::open(&note, &verifier).map_err(VerifyFault::Checkpoint)?;
     // 3. Every entry, in its place, into the tree and the ledger.
-    let sums = add_up(&folder.join(ENTRIES))?;
+    let published = published(folder, &verifier, witnesses)?;
+    let sums = add_up(&folder.join(ENTRIES), published.as_ref().map(|(published, _)| published.size))?;
     if sums.tree.size() != checkpoint.size {
         return Err(VerifyFault::Size { found: sums.tree.size(), signed: checkpoint.size });
     }
@@ -110,8 +137,18 @@ pub fn verify_export(folder: &Path, expected: Option<&Verifier>) -> Result<Verif
     if checkpoint.extension != ledger_lines(&totals) {
         return Err(VerifyFault::Totals);
     }
+    // 5. What was published is a beginning of it, and said what was so then.
+    if let Some((published, _)) = &published {
+        let (at, totals) = sums.published.as_ref().ok_or(VerifyFault::OtherLog)?;
+        if *at != published.root || published.extension.get(1..) != Some(&ledger_lines(totals)) {
+            return Err(VerifyFault::OtherLog);
+        }
+    }
+    // 6. The same tree in files, and nothing else in the folder.
+    check_files(folder, &sums, published.is_some())?;
     let (origin, size) = (verifier.name().to_owned(), checkpoint.size);
-    Ok(Verified { origin, size, root: to_hex(&root), charges: sums.charges, totals })
+    let published = published.map(|(at, by)| (at.size, by.into_iter().map(|by| by.witness).collect()));
+    Ok(Verified { origin, size, root: to_hex(&root), charges: sums.charges, totals, published })
 }
 
 #[derive(Default)]
@@ -119,11 +156,70 @@ struct Sums {
     tree: Tree,
     replay: Replay,
     charges: u64,
+    commitments: Vec<Hash>,
+    watched: Option<u64>,
+    published: Option<(Hash, Totals)>,
 }
 
-fn add_up(path: &Path) -> Result<Sums, VerifyFault> {
+type Published = (Checkpoint, Vec<Cosigned>);
+
+fn published(folder: &Path, log: &Verifier, witnesses: &[WitnessKey]) -> Result<Option<Published>, VerifyFault> {
+    let path = folder.join(PUBLISHED);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut note = read(&path)?;
+    if witnesses.is_empty() {
+        note = without_cosignatures(&note).ok_or(VerifyFault::Published(VerifierFault::NotANote))?;
+    }
+    let (text, by) = open_cosigned(&note, log, witnesses).map_err(VerifyFault::Published)?;
+    let checkpoint = Checkpoint::of_text(text, log).ok_or(VerifyFault::Published(VerifierFault::NotANote))?;
+    Ok(Some((checkpoint, by)))
+}
+
+fn check_files(folder: &Path, sums: &Sums, published: bool) -> Result<(), VerifyFault> {
+    let leaf = |number: u64| {
+        let commitment = usize::try_from(number).ok().and_then(|number| sums.commitments.get(number));
+        commitment.copied().ok_or(VerifyFault::Root)
+    };
+    let node = |level, position| sums.tree.full(level, position).ok_or(VerifyFault::Root);
+    let mut expected: BTreeMap<PathBuf, Option<Vec<u8>>> =
+        [ENTRIES, KEY, CHECKPOINT, LEDGER].map(|name| (folder.join(name), None)).into();
+    if published {
+        expected.insert(folder.join(PUBLISHED), None);
+    }
+    for tile in tiles(0, sums.tree.size(), node, leaf)? {
+        expected.insert(folder.join(tile.path), Some(tile.bytes));
+    }
+    for path in files_below(folder)? {
+        let whole = match expected.remove(&path) {
+            Some(None) => true,
+            Some(Some(bytes)) => std::fs::read(&path).is_ok_and(|read| read == bytes),
+            None => false,
+        };
+        if !whole {
+            return Err(VerifyFault::Tile(path));
+        }
+    }
+    expected.into_keys().next().map_or(Ok(()), |missing| Err(VerifyFault::Tile(missing)))
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, VerifyFault> {
+    let fault = |source| VerifyFault::File { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        match entry.file_type().map_err(fault)?.is_dir() {
+            true => files.extend(files_below(&entry.path())?),
+            false => files.push(entry.path()),
+        }
+    }
+    Ok(files)
+}
+
+fn add_up(path: &Path, watched: Option<u64>) -> Result<Sums, VerifyFault> {
     let fault = |source| VerifyFault::File { path: path.to_owned(), source };
-    let mut sums = Sums::default();
+    let mut sums = Sums { watched, ..Sums::default() };
     let mut wrong = None;
     let file = BufReader::new(File::open(path).map_err(fault)?);
     let whole = read_lines(file, |line| match add(&mut sums, &line) {
@@ -145,9 +241,14 @@ fn add(sums: &mut Sums, line: &ExportLine) -> Result<(), VerifyFault> {
     let number = sums.tree.size();
     let (leaf, effect) = checked(number, line).ok_or(VerifyFault::Entry(number))?;
     sums.tree.push(leaf);
+    let salt = from_hex(&line.salt).ok_or(VerifyFault::Entry(number))?;
+    sums.commitments.push(commitment_of(&salt, &line.body));
     if let Some(effect) = effect {
         sums.charges += u64::from(matches!(effect, Effect::Takes { .. }));
         sums.replay.apply(EntryNumber(number), &effect)?;
+    }
+    if sums.watched == Some(sums.tree.size()) {
+        sums.published = sums.tree.root().zip(sums.replay.totals().ok());
     }
     Ok(())
 }

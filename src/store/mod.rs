@@ -10,6 +10,7 @@ mod lock;
 mod migrate;
 mod open;
 mod readers;
+mod step;
 mod writer;
 
 use std::{
@@ -24,6 +25,10 @@ use rusqlite::Connection;
 
 pub use fault::StoreFault;
 pub use migrate::Migration;
+#[cfg(not(test))]
+use step::Steps;
+#[cfg(test)]
+pub(crate) use step::{Meddling, Step, Steps};
 
 /// One open database. A cheap handle: clones share the writer thread, which ends with the last of them.
 #[derive(Clone)]
@@ -45,7 +50,7 @@ impl Store {
     pub fn create(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
         let lock = lock::Lock::take(path)?;
         open::make_file(path)?;
-        Self::start(path, migrations, lock)
+        Self::start(path, migrations, lock, Steps::default())
     }
 
     /// Opens the database at `path` and brings its schema up to date.
@@ -55,14 +60,21 @@ impl Store {
     /// version of the program wrote it.
     pub fn open(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
         let lock = lock::Lock::take(path)?;
-        Self::start(path, migrations, lock)
+        Self::start(path, migrations, lock, Steps::default())
     }
 
-    fn start(path: &Path, migrations: &[Migration], lock: lock::Lock) -> Result<Self, StoreFault> {
+    /// The same, with a meddler at every step of a commit.
+    #[cfg(test)]
+    pub(crate) fn open_meddled(path: &Path, migrations: &[Migration], steps: Steps) -> Result<Self, StoreFault> {
+        let lock = lock::Lock::take(path)?;
+        Self::start(path, migrations, lock, steps)
+    }
+
+    fn start(path: &Path, migrations: &[Migration], lock: lock::Lock, steps: Steps) -> Result<Self, StoreFault> {
         let mut connection = open::writing(path)?;
         migrate::migrate(&mut connection, migrations)?;
         let poison = Arc::new(Poison::default());
-        let writer = writer::Writer::start(connection, Arc::clone(&poison))?;
+        let writer = writer::Writer::start(connection, Arc::clone(&poison), steps)?;
         let readers = readers::Readers::new(path);
         Ok(Self(Arc::new(Inner { writer, readers, poison, _lock: lock })))
     }

@@ -21,7 +21,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Poison, StoreFault};
+use super::{
+    Poison, StoreFault,
+    step::{Step, Steps},
+};
 
 /// Runs inside the transaction; says whether to keep what it wrote and how to tell the caller.
 type Job = Box<dyn FnOnce(&Connection) -> Ran + Send>;
@@ -39,10 +42,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, poison: Arc<Poison>) -> Result<Self, StoreFault> {
+    pub(super) fn start(connection: Connection, poison: Arc<Poison>, steps: Steps) -> Result<Self, StoreFault> {
         let (queue, waiting) = channel();
         let shared = Arc::clone(&poison);
-        let run = move || write_groups(&connection, &waiting, &shared);
+        let run = move || write_groups(&connection, &waiting, &shared, &steps);
         let thread = std::thread::Builder::new().name("books".into()).spawn(run).map_err(StoreFault::Thread)?;
         Ok(Self { queue: Some(queue), thread: Some(thread), poison })
     }
@@ -65,12 +68,14 @@ impl Writer {
             Ran { keep, tell }
         });
         let queue = self.queue.as_ref().ok_or(StoreFault::Stopped)?;
-        queue.send(run).map_err(|_| self.why_unanswered())?;
-        answered.recv().map_err(|_| self.why_unanswered())?
+        queue.send(run).map_err(|_| self.unanswered())?;
+        answered.recv().map_err(|_| self.unanswered())?
     }
 
-    fn why_unanswered(&self) -> StoreFault {
-        self.poison.check().err().unwrap_or(StoreFault::Stopped)
+    /// A job without an answer has an unknown outcome: its thread is poisoned or gone, or about to be.
+    fn unanswered(&self) -> StoreFault {
+        self.poison.set();
+        StoreFault::Poisoned
     }
 }
 
@@ -84,17 +89,21 @@ impl Drop for Writer {
     }
 }
 
-fn write_groups(connection: &Connection, waiting: &Receiver<Job>, poison: &Poison) {
+fn write_groups(connection: &Connection, waiting: &Receiver<Job>, poison: &Poison, steps: &Steps) {
     // A panic in a job ends this thread in the middle of a transaction: nothing more may be read from the store.
     let guard = PoisonOnPanic(poison);
     while let Ok(first) = waiting.recv() {
         let mut told = Vec::new();
         let committed = match poison.check() {
-            Ok(()) => write_group(connection, first, waiting, &mut told),
+            Ok(()) => write_group(connection, first, waiting, &mut told, steps),
             Err(fault) => Err((fault, Some(first))),
         };
         match committed {
-            Ok(()) => told.into_iter().for_each(|tell: Tell| tell(Ok(()))),
+            Ok(()) => {
+                told.into_iter().for_each(|tell: Tell| tell(Ok(())));
+                // Nothing is left to do, so nothing can fail here.
+                let _ = steps.take(Step::Told, || Ok(()));
+            }
             Err((fault, unrun)) => {
                 poison.set();
                 // Dropping an unrun job closes its channel, and its caller reads the poison.
@@ -113,21 +122,23 @@ fn write_group(
     first: Job,
     waiting: &Receiver<Job>,
     told: &mut Vec<Tell>,
+    steps: &Steps,
 ) -> Result<(), Failed> {
-    if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
+    if let Err(fault) = steps.take(Step::Begin, || statement(connection, "BEGIN IMMEDIATE")) {
         return Err((fault, Some(first)));
     }
     let mut next = Some(first);
     while let Some(job) = next.take() {
-        run_in_savepoint(connection, job, told).map_err(|fault| (fault, None))?;
+        run_in_savepoint(connection, job, told, steps).map_err(|fault| (fault, None))?;
         if told.len() < GROUP_MOST {
             next = waiting.try_recv().ok();
         }
     }
-    statement(connection, "COMMIT").map_err(|fault| (fault, None))
+    steps.take(Step::Commit, || statement(connection, "COMMIT")).map_err(|fault| (fault, None))?;
+    steps.take(Step::Committed, || Ok(())).map_err(|fault| (fault, None))
 }
 
-fn run_in_savepoint(connection: &Connection, job: Job, told: &mut Vec<Tell>) -> Result<(), StoreFault> {
+fn run_in_savepoint(connection: &Connection, job: Job, told: &mut Vec<Tell>, steps: &Steps) -> Result<(), StoreFault> {
     statement(connection, "SAVEPOINT job")?;
     let ran = job(connection);
     told.push(ran.tell);
@@ -138,7 +149,7 @@ fn run_in_savepoint(connection: &Connection, job: Job, told: &mut Vec<Tell>) -> 
     if !ran.keep {
         statement(connection, "ROLLBACK TO job")?;
     }
-    statement(connection, "RELEASE job")
+    steps.take(Step::Ran, || statement(connection, "RELEASE job"))
 }
 
 fn statement(connection: &Connection, sql: &str) -> Result<(), StoreFault> {

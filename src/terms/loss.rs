@@ -88,6 +88,23 @@ impl Loss {
         Ok(sum)
     }
 
+    /// A loss that no cap admits: everything may have been revealed.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self { nanos: [INFINITE; ORDERS.len()], delta_attos: 1_000_000_000_000_000_000 }
+    }
+
+    /// The worse of both at every order and in δ.
+    #[must_use]
+    pub fn worse_of(&self, other: &Self) -> Self {
+        let mut worse = self.clone();
+        for (mine, theirs) in worse.nanos.iter_mut().zip(other.nanos) {
+            *mine = theirs.max(*mine);
+        }
+        worse.delta_attos = worse.delta_attos.max(other.delta_attos);
+        worse
+    }
+
     /// Whether this loss is at most `other` at every order and in δ.
     #[must_use]
     pub fn at_most(&self, other: &Self) -> bool {
@@ -199,6 +216,29 @@ impl Cap {
     pub fn admits(&self, total: &Loss) -> bool {
         from_attos(total.delta_attos) <= self.delta / 2.0
             && ORDERS.into_iter().zip(total.nanos).any(|(order, nanos)| nanos <= self.budget_nanos(order))
+    }
+
+    /// The most that `share` (0 to 1) of this cap may take at once: at every finite order that share of the order's budget or
+    /// of the largest Gaussian that fits the cap, whichever is more; anything at ∞, where a Gaussian has nothing finite; and
+    /// that share of what δ leaves to thresholds.
+    ///
+    /// # Errors
+    /// [`LossFault`] where `share` is no share.
+    pub fn share(&self, share: f64) -> Result<Loss, LossFault> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(LossFault::NotANumber);
+        }
+        let budget = |order: f64| from_nanos(self.budget_nanos(order));
+        let finite = ORDERS.into_iter().filter(|order| order.is_finite());
+        let rho = finite.map(|order| budget(order) / order).fold(0.0, f64::max);
+        let mut part = Loss::zero();
+        for (nanos, order) in part.nanos.iter_mut().zip(ORDERS) {
+            *nanos = match order.is_infinite() {
+                true => INFINITE,
+                false => round_up(share * budget(order).max(order * rho) * NANO)?,
+            };
+        }
+        part.with_delta(share * self.delta / 2.0)
     }
 
     /// The budget at one of [`ORDERS`] by its index, in nats, rounded down; zero where that order can never bind.

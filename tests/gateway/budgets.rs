@@ -1,4 +1,5 @@
 //! Can more be learnt than the caps allow: by asking on, all at once, or by a crash?
+#![expect(clippy::print_stdout, reason = "the figures are wanted by whoever reads the run")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +8,7 @@ use sekisho::{
     terms::{CapName, Charge, DataVersion, Loss, Refusal},
 };
 
-use super::house::{House, cap, wide};
+use super::house::{House, cap, ground, wide};
 
 /// A permit for exactly ten questions of ε 0.1 each.
 fn ten(who: &[&str]) -> Permit {
@@ -103,6 +104,58 @@ async fn identical_questions_in_flight_are_charged_once_and_answered_alike() {
     assert_eq!(answers.iter().filter(|a| !a.kept()).count(), 1);
     assert_eq!(house.count("admission"), 1);
     assert!((house.spent_of_permit("P-TEN") - 0.1).abs() < 1e-6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn of_a_thousand_different_questions_at_once_a_hundred_fit_and_a_hundred_are_charged() {
+    let house = House::furnished(ground(), cap(1000.0), cap(1000.0), |enclave| enclave.waiting_max = 2_000).await;
+    // 9.99 is so much that no order composes better than by adding up: a hundred fit into 1,000.
+    let mut permit = wide("P-HUNDRED", "hanako");
+    permit.principals.insert("kei".parse().unwrap());
+    (permit.cap, permit.analyst_cap, permit.per_question_epsilon) = (cap(1000.0), cap(1000.0), 9.99);
+    house.grant(permit).await;
+    let askers = [house.asker("hanako", "P-HUNDRED").await, house.asker("kei", "P-HUNDRED").await].map(Arc::new);
+    let all = (0..1000_usize).map(|n| {
+        let asker = Arc::clone(&askers[n % 2]);
+        let sql = format!("SELECT COUNT(*) AS n FROM demo.person WHERE year_of_birth * 1000 > {}", 1_900_000 + 37 * n);
+        tokio::spawn(async move { asker.try_ask(&sql).await.map(|_| ()) })
+    });
+    let mut answered = 0;
+    for task in all.collect::<Vec<_>>() {
+        match task.await.unwrap() {
+            Ok(()) => answered += 1,
+            Err(refusal) => assert_eq!(refusal.code(), "budget_exhausted", "{refusal}"),
+        }
+    }
+    assert_eq!(answered, 100);
+    assert_eq!([house.count("admission"), house.count("release"), house.count("refusal")], [100, 100, 900]);
+    assert!((998.0..=1000.0).contains(&house.spent_of_permit("P-HUNDRED")), "{}", house.spent_of_permit("P-HUNDRED"));
+    println!(
+        "1,000 different questions at once against a budget for 100: {answered} answered and charged, 900 refused"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_hundred_identical_questions_in_flight_are_one_charge_and_the_same_bytes() {
+    let house = House::furnished(ground(), cap(500.0), cap(500.0), |enclave| enclave.waiting_max = 200).await;
+    let asker = Arc::new(house.asker("hanako", "P-WIDE").await);
+    let sql = "SELECT gender_concept_id, COUNT(*) AS n, AVG(year_of_birth) AS y FROM demo.person GROUP BY 1";
+    let all = (0..100).map(|_| {
+        let asker = Arc::clone(&asker);
+        tokio::spawn(async move { asker.ask(sql).await })
+    });
+    let mut answers = vec![];
+    for task in all.collect::<Vec<_>>() {
+        answers.push(task.await.unwrap());
+    }
+    let bytes = |answer: &super::house::Answer| {
+        let columns = answer.0.batches.iter().flat_map(|batch| batch.columns().iter().map(|c| c.to_data()));
+        columns.collect::<Vec<_>>()
+    };
+    assert!(answers.iter().all(|a| bytes(a) == bytes(&answers[0])), "the same bytes");
+    assert!(answers.iter().all(|a| a.receipt() == answers[0].receipt()), "and the same receipt");
+    assert_eq!(answers.iter().filter(|a| !a.kept()).count(), 1);
+    assert_eq!([house.count("admission"), house.count("release"), house.count("kept_served")], [1, 1, 99]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,6 +202,16 @@ impl House {
     }
 
     pub async fn on(ground: &Arc<Ground>, population: Cap, dataset: Cap) -> Self {
+        Self::furnished(ground, population, dataset, |_| ()).await
+    }
+
+    /// The same with some of the enclave's public settings changed.
+    pub async fn furnished(
+        ground: &Arc<Ground>,
+        population: Cap,
+        dataset: Cap,
+        furnish: impl FnOnce(&mut Enclave),
+    ) -> Self {
         let ground = Arc::clone(ground);
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(ground.root.join("data"), folder.path().join("data")).unwrap();
@@ -235,7 +245,8 @@ impl House {
             };
             books.declare_vocabulary(Some(&"custodian".parse().unwrap()), declaration).unwrap();
         }
-        let enclave = ground.enclave(folder.path(), population, dataset);
+        let mut enclave = ground.enclave(folder.path(), population, dataset);
+        furnish(&mut enclave);
         let gateway = Gateway::open(enclave, books.clone(), &keys, clock(&hand)).await.unwrap();
         let house = Self { gateway: Arc::new(gateway), books, ground, hand, folder };
         if dataset.epsilon() >= 100.0 {
@@ -288,11 +299,22 @@ impl House {
         self.entries().iter().filter(|e| kind_of(e) == kind).count()
     }
 
+    /// The enclave's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Ends the gateway and opens the enclave again, as after a crash.
     pub async fn reopened(self) -> Self {
+        self.reopened_after(|| ()).await
+    }
+
+    /// The same, with something done to the files in between.
+    pub async fn reopened_after(self, between: impl FnOnce()) -> Self {
         let Self { gateway, books, ground, hand, folder } = self;
         drop(gateway);
         drop(books);
+        between();
         let keys = ground.keys();
         let books = Books::open(folder.path(), &keys, clock(&hand)).unwrap();
         let enclave = ground.enclave(folder.path(), cap(500.0), cap(500.0));

@@ -8,4 +8,6 @@ mod budgets;
 mod descriptions;
 pub(crate) mod house;
 mod refusals;
+mod replays;
 pub(crate) mod truth;
+mod watched;

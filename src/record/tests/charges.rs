@@ -1,4 +1,5 @@
 //! Is every question charged, once, whatever happens to it?
+#![expect(clippy::print_stdout, reason = "the figures are wanted by whoever reads the run")]
 
 use std::sync::Barrier;
 
@@ -230,4 +231,61 @@ fn any_order_of_events_and_crashes_leaves_books_that_add_up_and_never_pass_a_cap
         assert_eq!(verified.totals, books.budgets().unwrap(), "seed {seed}");
         assert_eq!(verified.totals.open.len(), open.len(), "seed {seed}");
     }
+}
+
+#[test]
+fn charges_asked_for_at_once_never_overspend() {
+    // The whole hundred thousand: SEKISHO_CHARGES=100000.
+    let charges: u64 = std::env::var("SEKISHO_CHARGES").ok().and_then(|n| n.parse().ok()).unwrap_or(5_000);
+    // Two permits share the population; each takes what its share of the half of delta bears, 700 in all and 450 in one.
+    let loss = pure(1e-6).with_delta(5e-8 / 700.5).unwrap();
+    let (wide, narrow) = (Cap::new(8.0, 1e-7).unwrap(), Cap::new(8.0, 1e-7 * 450.2 / 700.5).unwrap());
+    let fits = |cap: Cap| {
+        let totals = (0..charges).scan(Loss::zero(), |total, _| {
+            *total = total.plus(&loss).unwrap();
+            cap.admits(total).then_some(())
+        });
+        totals.count() as u64
+    };
+    assert_eq!((fits(wide), fits(narrow)), (700.min(charges), 450.min(charges)));
+    let (enclave, books) = Enclave::with_cap(wide);
+    for id in ["P-3", "P-4"] {
+        books.grant_permit(&who("review"), permit(id, narrow)).unwrap();
+    }
+    let threads = 64;
+    let (taken, begun) = (std::sync::atomic::AtomicU64::new(0), std::time::Instant::now());
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (books, loss, taken) = (&books, &loss, &taken);
+            let ask = move || {
+                for n in (thread..charges).step_by(usize::try_from(threads).unwrap()) {
+                    let asker = if n % 3 == 0 { "hanako" } else { "taro" };
+                    let id = if (n / 7) % 2 == 0 { "P-3" } else { "P-4" };
+                    let charge = Charge { account: who(asker), ..charge(id, loss.clone()) };
+                    match books.reserve(charge, question()) {
+                        Ok(reservation) => {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                            books.fail(reservation).unwrap();
+                        }
+                        Err(Denied::Budget { .. }) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            };
+            std::thread::Builder::new().stack_size(512 * 1024).spawn_scoped(scope, ask).unwrap();
+        }
+    });
+    let taken = taken.into_inner();
+    println!("{charges} charges asked for by {threads} threads in {:?}: {taken} taken, 0 overspent", begun.elapsed());
+    assert_eq!(taken, 700.min(charges), "exactly what the population bears");
+    let all = (0..taken).fold(Loss::zero(), |total, _| total.plus(&loss).unwrap());
+    assert_eq!(held(&books, CapName::Population(population())).committed, all);
+    for id in ["P-3", "P-4"] {
+        let held = held(&books, CapName::Permit(permit_id(id)));
+        assert!(held.cap.admits(&held.committed), "{id}");
+    }
+    let books = enclave.reopen(books);
+    let to = enclave.dir.path().join("export");
+    books.export(&to).unwrap();
+    assert_eq!(verify_export(&to, None).unwrap().charges, taken);
 }

@@ -104,6 +104,13 @@ fn sign_anew(enclave: &Enclave, to: &Path, change: impl Fn(&mut Vec<serde_json::
         lines.push_str(&ExportLine::of(&entry));
     }
     std::fs::write(to.join("entries.jsonl"), lines).unwrap();
+    let data = |n: u64| crate::audit::commitment_of(&[5; 32], &canonical(&bodies[usize::try_from(n).unwrap()]));
+    std::fs::remove_dir_all(to.join("tile")).unwrap();
+    for tile in crate::audit::tiles(0, tree.size(), |l, p| tree.full(l, p).ok_or(()), |n| Ok(data(n))).unwrap() {
+        let path = to.join(tile.path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, tile.bytes).unwrap();
+    }
     let signer = Signer::new("test", enclave.keys.log()).unwrap();
     let verifier = signer.verifier();
     let old = Checkpoint::open(&std::fs::read_to_string(to.join("checkpoint")).unwrap(), &verifier).unwrap();
