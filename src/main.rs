@@ -32,6 +32,7 @@ enum Verb {
     Account(cli::account::Account),
     Permit(cli::permit::Permit),
     Budget(cli::budget::Budget),
+    Halt(cli::halt::Halt),
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
 }
@@ -70,6 +71,7 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Account(account) => cli::account::run(account, out, err),
         Verb::Permit(permit) => cli::permit::run(permit, out),
         Verb::Budget(budget) => cli::budget::run(budget, out),
+        Verb::Halt(halt) => cli::halt::run(halt, out),
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
     }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod budget;
 pub mod catalog;
 pub mod client;
+pub mod halt;
 pub mod ingest;
 pub mod init;
 pub mod listing;

@@ -22,6 +22,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
 
 use super::{
     EngineFault, RangedTables,
@@ -160,7 +161,10 @@ impl Engine {
                     }
                     fold.finish()
                 };
-                tokio::spawn(task).await.map_err(|_| EngineFault::Lost)?
+                // Dropped with what waits for it, the set ends the task: a halted question stops computing.
+                let mut alone = JoinSet::new();
+                alone.spawn(task);
+                alone.join_next().await.ok_or(EngineFault::Lost)?.map_err(|_| EngineFault::Lost)?
             }
         });
         let mut ranges = tasks.buffer_unordered(self.threads);

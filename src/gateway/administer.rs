@@ -66,7 +66,13 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`], recorded.
     pub async fn administer(&self, session: &Session, verb: &str, body: Value) -> Result<Value, Refusal> {
+        if let Err(refusal) = self.not_halted_itself(session).await {
+            return Err(self.refuse(session.principal(), verb, refusal).await);
+        }
         let done = match verb {
+            "halt.on" => self.halt_on(session, body).await,
+            "halt.off" => self.halt_off(session, body).await,
+            "halt.list" => self.halt_list(session).await,
             "account.add" => self.account_add(session, body).await,
             "account.disable" => self.account_disable(session, body).await,
             "account.list" => self.account_list(session).await,
@@ -87,7 +93,7 @@ impl Gateway {
         }
     }
 
-    fn may(&self, session: &Session, action: Action) -> Result<AccountName, Refusal> {
+    pub(super) fn may(&self, session: &Session, action: Action) -> Result<AccountName, Refusal> {
         let clearance = self.policy.judge_without_permit(session.principal(), action, self.clock.now())?;
         Ok(clearance.account().clone())
     }
@@ -262,25 +268,25 @@ impl Gateway {
     }
 }
 
-fn entry(number: EntryNumber) -> Value {
+pub(super) fn entry(number: EntryNumber) -> Value {
     json!({ "entry": number })
 }
 
-fn read<T: for<'a> Deserialize<'a>>(body: Value) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'a> Deserialize<'a>>(body: Value) -> Result<T, Refusal> {
     // The text of serde names fields and types of the caller's own body.
     serde_json::from_value(body).map_err(|fault| not_done_because(&fault.to_string()))
 }
 
-fn not_done(fault: &dyn std::error::Error) -> Refusal {
+pub(super) fn not_done(fault: &dyn std::error::Error) -> Refusal {
     not_done_because(&fault.to_string())
 }
 
-fn not_done_because(reason: &str) -> Refusal {
+pub(super) fn not_done_because(reason: &str) -> Refusal {
     Refusal::NotDone { reason: reason.to_owned() }
 }
 
 /// What an administrator reads of a fault of the books: names they gave themselves, else the constant sentence.
-fn words(fault: &BooksFault) -> Refusal {
+pub(super) fn words(fault: &BooksFault) -> Refusal {
     match fault {
         BooksFault::Unknown(_) | BooksFault::AlreadyThere(_) | BooksFault::Mismatch(_) => not_done(fault),
         other => failed(other),

@@ -7,6 +7,7 @@ mod administer;
 mod answer;
 mod describe;
 mod explain;
+mod halt;
 mod kept;
 mod session;
 mod world;
@@ -22,7 +23,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 pub use self::{session::Session, world::WorldFault};
-use self::{session::Sessions, world::World};
+use self::{halt::Running, session::Sessions, world::World};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
@@ -108,6 +109,7 @@ pub struct Gateway {
     world: RwLock<Arc<World>>,
     file_key: [u8; 32],
     running: Semaphore,
+    running_now: Running,
     waiting: Semaphore,
     hashing: Semaphore,
     in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
@@ -170,6 +172,7 @@ impl Gateway {
             world: RwLock::new(Arc::new(world)),
             file_key: *keys.file(),
             running: Semaphore::new(2),
+            running_now: Running::default(),
             waiting: Semaphore::new(enclave.waiting_max),
             hashing: Semaphore::new(2),
             in_flight: Mutex::default(),

@@ -10,6 +10,7 @@ mod administer;
 mod data;
 mod export;
 mod fault;
+mod halts;
 mod kept;
 mod question;
 mod schema;
@@ -37,6 +38,7 @@ pub use crate::{
 };
 pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
+pub use halts::{FailuresMax, Halt, HaltCause, HaltTarget, Lifting};
 pub use kept::Kept;
 pub use question::{Admission, Denied, Failures, Released, Reservation};
 pub use verify::{Verified, VerifyFault, verify_export};
