@@ -33,6 +33,8 @@ enum Verb {
     Permit(cli::permit::Permit),
     Budget(cli::budget::Budget),
     Halt(cli::halt::Halt),
+    Session(cli::session::Session),
+    Certificate(cli::certificate::Certificate),
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
 }
@@ -72,6 +74,8 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Permit(permit) => cli::permit::run(permit, out),
         Verb::Budget(budget) => cli::budget::run(budget, out),
         Verb::Halt(halt) => cli::halt::run(halt, out),
+        Verb::Session(session) => cli::session::run(session, out),
+        Verb::Certificate(certificate) => cli::certificate::run(certificate, out),
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
     }

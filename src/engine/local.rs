@@ -158,6 +158,8 @@ impl Engine {
                     let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
                     while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
                         fold.add(&batch)?;
+                        // Batches that are always ready would never let go: a halt ends the question here.
+                        tokio::task::yield_now().await;
                     }
                     fold.finish()
                 };

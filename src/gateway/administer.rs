@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     policy::{Action, Clearance, GrantSurroundings},
-    record::{Account, Activation, BooksFault, NewAccount, Permit, VocabularyDeclaration},
+    record::{Account, Activation, BooksFault, Granting, HaltTarget, NewAccount, Permit, VocabularyDeclaration},
     terms::{AccountName, EntryNumber, Language, PermitId, Refusal, Role},
 };
 
@@ -29,6 +29,13 @@ struct AccountToAdd {
 #[serde(deny_unknown_fields)]
 struct Name {
     name: AccountName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleToGrant {
+    name: AccountName,
+    role: Role,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +81,13 @@ impl Gateway {
             "halt.off" => self.halt_off(session, body).await,
             "halt.list" => self.halt_list(session).await,
             "account.add" => self.account_add(session, body).await,
+            "account.grant" => self.account_grant(session, body).await,
+            "account.password" => self.account_password(session, body).await,
+            "certificate.add" => self.certificate_add(session, body).await,
+            "certificate.revoke" => self.certificate_revoke(session, body).await,
+            "certificate.list" => self.certificate_list(session).await,
+            "session.list" => self.session_list(session).await,
+            "session.end" => self.session_end(session, body).await,
             "account.disable" => self.account_disable(session, body).await,
             "account.list" => self.account_list(session).await,
             "permit.grant" => self.permit_grant(session, body).await,
@@ -115,14 +129,36 @@ impl Gateway {
         let (books, disabled) = (self.books.clone(), name.clone());
         let done = blocking(move || books.disable_account(&by, &disabled)).await?.map_err(|f| words(&f))?;
         self.tokens.revoke_account(&name);
+        self.sessions.drop_dead(&self.tokens);
+        self.running_now.end(&HaltTarget::Principal(name));
         Ok(entry(done))
+    }
+
+    /// Gives a role; those that take two holders are begun by the first call and given by the second.
+    async fn account_grant(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
+        let RoleToGrant { name, role } = read(body)?;
+        let by = self.policy.judge_grant(session.principal(), role, self.clock.now())?.account().clone();
+        let (books, to) = (self.books.clone(), name.clone());
+        match blocking(move || books.grant_role(&by, &to, role)).await?.map_err(|f| words(&f))? {
+            Granting::Begun(entry) => Ok(json!({"entry": entry, "granted": false})),
+            Granting::Granted(entry) => {
+                // A session acts with the roles that it began with.
+                self.tokens.revoke_account(&name);
+                self.sessions.drop_dead(&self.tokens);
+                Ok(json!({"entry": entry, "granted": true}))
+            }
+        }
     }
 
     async fn account_list(&self, session: &Session) -> Result<Value, Refusal> {
         self.may(session, Action::AccountList)?;
         let books = self.books.clone();
-        let accounts = blocking(move || books.accounts()).await?.map_err(|fault| failed(&fault))?;
-        let line = |a: &crate::record::Account| json!({"name": a.name, "roles": a.roles, "language": a.language, "disabled": a.disabled});
+        let listed = blocking(move || Ok::<_, BooksFault>((books.accounts()?, books.pending_roles()?)));
+        let (accounts, pending) = listed.await?.map_err(|fault| failed(&fault))?;
+        let line = |a: &Account| {
+            let begun: Vec<_> = pending.iter().filter(|p| p.account == a.name).map(|p| p.role).collect();
+            json!({"name": a.name, "roles": a.roles, "begun": begun, "language": a.language, "disabled": a.disabled})
+        };
         Ok(accounts.iter().map(line).collect())
     }
 

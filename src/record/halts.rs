@@ -199,7 +199,8 @@ impl Books {
             if first.name == by {
                 return Err(BooksFault::Mismatch("you have asked for this; a second person has to agree"));
             }
-            let second = accounts::find(w.connection, &by)?.ok_or_else(|| BooksFault::Unknown(format!("account {by}")))?;
+            let second =
+                accounts::find(w.connection, &by)?.ok_or_else(|| BooksFault::Unknown(format!("account {by}")))?;
             let looked_at = [&first, &second].into_iter().any(|account| account.roles.contains(&Role::Auditor));
             if halts.iter().any(|halt| halt.cause == HaltCause::Failures) && !looked_at {
                 return Err(BooksFault::Mismatch("after failed questions one of the two has to be an auditor"));
@@ -316,8 +317,14 @@ fn write(
     let entry = w.append("halted", by.clone(), None, detail, None)?;
     w.connection.execute(
         "INSERT INTO halts (target, cause, reason, by, since, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![text(target)?, word(cause), reason, by.as_ref().map(AccountName::as_str), w.clock.now().0,
-            to_column(entry.0)?],
+        params![
+            text(target)?,
+            word(cause),
+            reason,
+            by.as_ref().map(AccountName::as_str),
+            w.clock.now().0,
+            to_column(entry.0)?
+        ],
     )?;
     Ok(entry)
 }
@@ -374,7 +381,9 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     ))
 }
 
-fn halt((number, target, cause, reason, by, since, asked_by, lifted_by, lifted_at): Columns) -> Result<Halt, BooksFault> {
+fn halt(
+    (number, target, cause, reason, by, since, asked_by, lifted_by, lifted_at): Columns,
+) -> Result<Halt, BooksFault> {
     let broken = |_| StoreFault::Broken { what: "halt" };
     let name = |given: Option<String>| {
         given.map(AccountName::new).transpose().map_err(|_| StoreFault::Broken { what: "halt" })

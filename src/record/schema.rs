@@ -18,7 +18,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
             kept::SCHEMA,
         ],
     },
-    Migration { version: 2, name: "halts", batches: &[halts::SCHEMA] },
+    Migration {
+        version: 2,
+        name: "halts, roles given by two, client certificates",
+        batches: &[halts::SCHEMA, accounts::grants::SCHEMA, accounts::certificates::SCHEMA],
+    },
 ];
 
 const ENCLAVE: &str = "
