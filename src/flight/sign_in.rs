@@ -104,7 +104,8 @@ async fn basic_payload(mut stream: Streaming<HandshakeRequest>) -> Option<(Strin
         return None;
     }
     let BasicAuth { username, password } = BasicAuth::decode(payload).ok()?;
-    Some((username, password))
+    // An empty message decodes, too: it is the greeting of a client that proves who it is by other means.
+    (!username.is_empty()).then_some((username, password))
 }
 
 #[cfg(test)]
