@@ -19,6 +19,7 @@ import warnings
 
 import adbc_driver_flightsql.dbapi as flightsql
 import adbc_driver_manager
+import pyarrow as pa
 from adbc_driver_flightsql import DatabaseOptions
 from pyarrow import flight
 
@@ -71,7 +72,7 @@ def refusal(work, code):
     """This work must end in this refusal."""
     try:
         work()
-    except (flight.FlightError, adbc_driver_manager.Error, OSError) as error:
+    except (flight.FlightError, pa.ArrowException, adbc_driver_manager.Error, OSError) as error:
         assert code in str(error), error
         return str(error)
     raise AssertionError(f"was not refused with {code}")
