@@ -59,6 +59,7 @@ impl Settings {
             ("accuracy", self.accuracy.map(|v| v.to_string())),
             ("rows_per_group", self.asked.rows_per_group.map(|v| v.to_string())),
             ("groups", self.asked.groups.map(|v| v.to_string())),
+            ("distinct_values", self.asked.distinct_values.map(|v| v.to_string())),
             ("intervals", self.asked.intervals.then(|| "on".to_owned())),
             ("deadline", self.deadline.map(|v| v.to_string())),
             ("rules", self.rules.clone()),
@@ -87,6 +88,7 @@ impl Settings {
             "accuracy" => self.accuracy = positive("a half-width above zero")?,
             "rows_per_group" => self.asked.rows_per_group = count("a whole number from 1 to 65536")?,
             "groups" => self.asked.groups = count("a whole number from 1 to 65536")?,
+            "distinct_values" => self.asked.distinct_values = count("a whole number from 1 to 65536")?,
             "intervals" => {
                 self.asked.intervals = match value {
                     Some("on" | "true" | "1") => true,
@@ -140,6 +142,7 @@ mod tests {
             ("accuracy", "50", "nan"),
             ("rows_per_group", "4", "0"),
             ("groups", "8", "x"),
+            ("distinct_values", "32", "-2"),
             ("intervals", "on", "perhaps"),
             ("deadline", "16", "17"),
             ("rules", "none", "jp-ndb"),

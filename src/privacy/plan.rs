@@ -211,7 +211,7 @@ pub fn add_noise(plan: &Plan, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
     let mut drawn = 0;
     for (index, (release, exact)) in releases.iter().zip(exact).enumerate() {
         let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
-        let noised = noise::draw(exact, release.partials.len(), &mechanisms)?;
+        let noised = noise::draw(exact, &release.partials, &mechanisms)?;
         drawn += mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
         batches.push(output::batch(release, noised, &mechanisms)?);
     }

@@ -68,7 +68,7 @@ impl Trial {
 }
 
 fn asked(rows: u32, groups: u32) -> Asked {
-    Asked { rows_per_group: Some(rows), groups: Some(groups), intervals: false }
+    Asked { rows_per_group: Some(rows), groups: Some(groups), ..Asked::default() }
 }
 
 /// Wilson's interval at [`Z`].
