@@ -26,7 +26,7 @@ use super::{
 };
 
 /// An expression is evaluated over at most so many combinations of its columns' public values.
-const COMBINATIONS_MAX: usize = 32_768;
+const COMBINATIONS_MAX: usize = 131_072;
 
 /// All values of every key, if each has a public list and the cells stay within the cap.
 pub(super) fn public_groups(keys: &[(Facts, DataType)], most: usize) -> Option<Vec<Vec<ScalarValue>>> {

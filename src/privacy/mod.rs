@@ -7,6 +7,7 @@
 mod aggregate_call;
 mod canonical;
 mod cut;
+mod display;
 mod exact;
 mod explain;
 mod expression;
@@ -55,6 +56,8 @@ pub struct Asked {
     pub groups: Option<u32>,
     /// D: different values of one person that count in one group.
     pub distinct_values: Option<u32>,
+    /// Show no count below zero.
+    pub non_negative: bool,
     /// Add `<column>_lo` and `<column>_hi` beside each noisy column.
     pub intervals: bool,
 }

@@ -8,4 +8,5 @@ mod budgets;
 mod descriptions;
 pub(crate) mod house;
 mod refusals;
+mod statistics;
 pub(crate) mod truth;

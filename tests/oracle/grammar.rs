@@ -67,6 +67,7 @@ impl Gen {
                 groups: Some(u32::MAX),
                 distinct_values: Some(u32::MAX),
                 intervals: self.one_in(4),
+                non_negative: self.one_in(4),
             },
         };
         Question { sql, core, keys, labels: std::mem::take(&mut self.labels), asked }

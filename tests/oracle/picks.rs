@@ -80,10 +80,10 @@ fn medians_and_protected_ends_are_near_the_truth_where_persons_are_many() {
         ("SELECT MAX(minutes) FROM visit", &persons, 49.0),
     ] {
         let plan = plan(sql, &asked(1, 1), 0.5, cap(1.0), None).unwrap();
-        for _ in 0..20 {
-            let picked = pick(&plan, seen);
-            assert!((picked - truth).abs() <= 2.0, "{sql}: {picked} for {truth}");
-        }
+        // An end where nobody is comes out with chance 0.05 at most.
+        let picks: Vec<f64> = (0..40).map(|_| pick(&plan, seen)).collect();
+        let near = picks.iter().filter(|picked| (**picked - truth).abs() <= 2.0).count();
+        assert!(near >= 32, "{sql}: {picks:?} for {truth}");
     }
 }
 
