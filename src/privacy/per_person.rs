@@ -162,7 +162,7 @@ fn one(
 }
 
 /// The number of grid steps of a floating-point value within its bounds: NaN is NULL, the rest is clamped.
-fn on_grid(value: Expr, grid: &Grid) -> Expr {
+pub(super) fn on_grid(value: Expr, grid: &Grid) -> Expr {
     let clamped = round(vec![without_nan(value, &DataType::Float64) / lit(grid.step)]);
     // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
     let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
@@ -173,7 +173,7 @@ fn on_grid(value: Expr, grid: &Grid) -> Expr {
 }
 
 /// NaN of either sign becomes NULL and -0 becomes 0, so that no value depends on the order of a person's rows.
-fn without_nan(value: Expr, data_type: &DataType) -> Expr {
+pub(super) fn without_nan(value: Expr, data_type: &DataType) -> Expr {
     if !data_type.is_floating() {
         return value;
     }

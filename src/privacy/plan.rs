@@ -6,7 +6,7 @@ use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, intervals, noise, output,
+    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display, intervals, noise, output,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -88,6 +88,10 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
             return Err(mixed("reference tables are never answered alone; join them to a table of persons"));
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
+    };
+    let released = match asked.non_negative {
+        true => display::non_negative(released, &walk.releases)?,
+        false => released,
     };
     let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
     Ok(Analysis {
@@ -211,7 +215,7 @@ pub fn add_noise(plan: &Plan, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
     let mut drawn = 0;
     for (index, (release, exact)) in releases.iter().zip(exact).enumerate() {
         let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
-        let noised = noise::draw(exact, release.partials.len(), &mechanisms)?;
+        let noised = noise::draw(exact, &release.partials, &mechanisms)?;
         drawn += mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
         batches.push(output::batch(release, noised, &mechanisms)?);
     }

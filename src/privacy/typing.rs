@@ -71,6 +71,7 @@ pub(super) struct Defaults {
     pub(super) population: PopulationName,
     pub(super) rows_per_group: u32,
     pub(super) groups: u32,
+    pub(super) distinct_values: u32,
 }
 
 impl Owned {
@@ -197,6 +198,7 @@ impl<'a> Walk<'a> {
             population: population.clone(),
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
+            distinct_values: declared.distinct_values,
         };
         let rows_max = if declared.one_row_per_person { 1 } else { u64::from(declared.rows_per_person_max) };
         Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults }))
@@ -290,6 +292,7 @@ impl<'a> Walk<'a> {
         let defaults = Defaults {
             rows_per_group: left.defaults.rows_per_group.max(right.defaults.rows_per_group),
             groups: left.defaults.groups.max(right.defaults.groups),
+            distinct_values: left.defaults.distinct_values.max(right.defaults.distinct_values),
             ..left.defaults.clone()
         };
         let most = self.bounds.work_rows_max;
