@@ -5,13 +5,16 @@
 //! exact sums to anything that may be shown.
 
 mod canonical;
+mod correlated;
 mod cut;
 mod exact;
 mod explain;
 mod expression;
 mod facts;
 mod grid;
+mod grouping;
 mod intervals;
+mod joins;
 mod narrowing;
 mod noise;
 mod output;
@@ -22,7 +25,10 @@ mod price;
 mod range;
 mod release_point;
 mod scalar_functions;
+mod sets;
+mod subqueries;
 mod typing;
+mod windows;
 
 pub use exact::Exact;
 pub use explain::{Explained, explain};

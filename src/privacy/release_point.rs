@@ -288,8 +288,10 @@ impl Parts {
         let item = scope.item(argument)?;
         let data_type = scope.data_type(argument)?;
         match (name, distinct) {
-            ("count", true) if item.facts.owner => {
-                Ok(Output::Count(self.partial(Partial { kind: Kind::Person, argument: None, filter })))
+            // The owner key or NULL: of one person it is one value, so it counts whether any row has it.
+            ("count", true) if item.facts.person => {
+                let argument = (!item.facts.owner).then(|| self.column(item.expr));
+                Ok(Output::Count(self.partial(Partial { kind: Kind::Person, argument, filter })))
             }
             ("count", false) => {
                 let argument = item.facts.nullable.then(|| self.column(item.expr));

@@ -12,5 +12,6 @@ mod expressions;
 mod grammar;
 mod meaning;
 mod mechanisms;
+mod operators;
 mod run;
 mod sensitivity;
