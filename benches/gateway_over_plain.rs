@@ -155,6 +155,9 @@ impl Bench {
             let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await.unwrap();
             ours_best = ours_best.min(begun.elapsed().as_secs_f64());
             if std::env::var_os("SEKISHO_BENCH_STEPS").is_some() {
+                let begun = Instant::now();
+                self.engine.rehearse(plan.analysis(), self.tables().as_ref()).await.unwrap();
+                println!("  one range made physical {:?}", begun.elapsed());
                 println!("  planned {planned:?}, summed {:?}, in all {:?}", summed - planned, begun.elapsed());
             }
             ours_memory = ours_memory.max(status("VmHWM:"));

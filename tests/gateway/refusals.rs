@@ -82,7 +82,7 @@ fn bad_questions() -> Vec<(String, &'static str)> {
         // Tables that are not there.
         ("SELECT * FROM 'file.parquet'", "unknown_table"),
         ("SELECT * FROM \"/etc/passwd\"", "unknown_table"),
-        ("SELECT * FROM '/work/data/v1/person/r0000.parquet'", "unknown_table"),
+        ("SELECT * FROM '/srv/data/v1/person/r0000.parquet'", "unknown_table"),
         ("SELECT * FROM read_parquet('/tmp/x')", "function_not_allowed"),
         ("SELECT * FROM information_schema.tables", "unknown_table"),
         ("SELECT * FROM information_schema.df_settings", "unknown_table"),
