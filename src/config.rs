@@ -35,6 +35,8 @@ pub struct Config {
     pub flight: SocketAddr,
     /// How the log is published and watched.
     pub log: LogConfig,
+    /// Certificates of further CAs whose clients are accepted; beside each may lie a list of what it revoked.
+    pub client_cas: Vec<PathBuf>,
 }
 
 /// How the log is published and watched.
@@ -122,6 +124,8 @@ struct ListenText {
     flight: Option<Spanned<String>>,
     /// For the pages of a later version; checked, and nothing listens there yet.
     web: Option<Spanned<String>>,
+    #[serde(default)]
+    client_ca: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +202,7 @@ impl Config {
             },
             flight,
             log: log(&place, &read.log)?,
+            client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Does the whole hold together, seen from outside?
 
 #[cfg(test)]
+mod flight;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod misuse;
@@ -10,3 +12,5 @@ mod oracle;
 mod shared_data;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod typing;

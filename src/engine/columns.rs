@@ -1,11 +1,13 @@
 //! Which rows does each partial see, and how many units does each of them add?
 
+use std::ops::Range;
+
 use datafusion::arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     datatypes::{DataType, Float64Type, Int64Type},
 };
 
-use super::EngineFault;
+use super::{EngineFault, intern::index};
 use crate::privacy::{Kind, Partial};
 
 /// One partial over one batch.
@@ -75,6 +77,40 @@ impl Seen {
     pub(super) fn at(&self, row: usize) -> (i64, i64) {
         let seen = self.rows.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false));
         (i64::from(seen), self.units.get(row).copied().unwrap_or(0))
+    }
+
+    /// Adds what each of `rows` has, a seen row or its units, to the sum of its group: that at the group's id times
+    /// `stride`.
+    pub(super) fn add_each(
+        &self,
+        rows: Range<usize>,
+        ids: &[u32],
+        counted: bool,
+        stride: usize,
+        sums: &mut [i64],
+    ) -> Result<(), EngineFault> {
+        let mut overflow = false;
+        // The id of a row outside the public list lies beyond all sums.
+        let mut add = |id: u32, units: i64| {
+            if let Some(sum) = sums.get_mut(index(id).saturating_mul(stride)) {
+                let (total, wrapped) = sum.overflowing_add(units);
+                *sum = total;
+                overflow |= wrapped;
+            }
+        };
+        match (&self.rows, counted) {
+            (None, true) => ids.iter().for_each(|id| add(*id, 1)),
+            (Some(seen), true) => {
+                let seen = seen.get(rows).ok_or(EngineFault::Shape)?;
+                ids.iter().zip(seen).for_each(|(id, seen)| add(*id, i64::from(*seen)));
+            }
+            // Rows that are not seen have no units.
+            (_, false) => {
+                let units = self.units.get(rows).ok_or(EngineFault::Shape)?;
+                ids.iter().zip(units).for_each(|(id, units)| add(*id, *units));
+            }
+        }
+        if overflow { Err(EngineFault::Overflow) } else { Ok(()) }
     }
 
     fn only(&mut self, present: Option<Vec<bool>>) {

@@ -26,7 +26,7 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 const FORMAT: u32 = 1;
 
 /// At most this many owner keys share a range.
-const RANGE_WIDTH_MAX: u64 = 65_536;
+const RANGE_WIDTH_MAX: u64 = 131_072;
 
 /// Why a data version cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -493,8 +493,8 @@ mod tests {
     fn the_cut_depends_on_the_declared_maximum_alone() {
         assert_eq!(Ranges::of(1), Ranges { count: 2, width: 1 });
         assert_eq!(Ranges::of(100_000), Ranges { count: 2, width: 50_000 });
-        assert_eq!(Ranges::of(131_073), Ranges { count: 3, width: 43_691 });
-        for population_max in [1, 2, 3, 65_536, 65_537, 1_000_000, 130_000_000] {
+        assert_eq!(Ranges::of(262_145), Ranges { count: 3, width: 87_382 });
+        for population_max in [1, 2, 3, 131_072, 131_073, 1_000_000, 130_000_000] {
             let Ranges { count, width } = Ranges::of(population_max);
             assert!(u64::from(count) * width >= population_max && width <= RANGE_WIDTH_MAX, "{population_max}");
         }

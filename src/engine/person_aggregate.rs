@@ -4,10 +4,11 @@
 //! begins, weights (m), the groups bound (C) and the clamps are applied and the bounded integers are added up
 //! (privacy.md section 3, steps 1 to 4). A group leaves only if some person kept it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, ops::Range};
 
 use datafusion::arrow::{
     array::{AsArray, RecordBatch},
+    compute::partition,
     datatypes::Int64Type,
 };
 
@@ -15,11 +16,10 @@ use super::{
     EngineFault,
     columns::Seen,
     intern::{Interner, OUTSIDE, Value, index, mix},
+    marks::Marks,
+    sums::{Added, Sums},
 };
 use crate::privacy::{Kind, Partial, Release};
-
-/// The bounded sums of some whole persons: for each group one sum per partial, then the persons who kept it.
-pub(super) type Sums = BTreeMap<Vec<Value>, Vec<i64>>;
 
 /// The fold over the rows of some whole persons.
 pub(super) struct Fold<'a> {
@@ -30,6 +30,7 @@ pub(super) struct Fold<'a> {
     interner: Interner,
     ids: Vec<u32>,
     columns: Vec<Seen>,
+    marks: Marks,
     person: Option<i64>,
     scratch: Scratch,
     /// The person's slots with their keyed hashes.
@@ -64,6 +65,7 @@ impl<'a> Fold<'a> {
             interner: Interner::new(release.keys, public, secret),
             ids: vec![],
             columns: release.partials.iter().map(|_| Seen::default()).collect(),
+            marks: Marks::new(release, secret)?,
             person: None,
             scratch: Scratch { turn: 1, ..Scratch::default() },
             kept: vec![],
@@ -74,8 +76,11 @@ impl<'a> Fold<'a> {
     /// Folds a batch; owners must come in ascending order over all batches.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), EngineFault> {
         let owners = batch.columns().first().ok_or(EngineFault::Shape)?;
+        let runs = partition(std::slice::from_ref(owners)).map_err(|_| EngineFault::Shape)?.ranges();
         let owners = owners.as_primitive_opt::<Int64Type>().ok_or(EngineFault::Shape)?.values();
-        if !owners.is_sorted() || owners.first().is_some_and(|first| self.person.is_some_and(|last| last > *first)) {
+        if !ascending(owners, &runs)
+            || owners.first().is_some_and(|first| self.person.is_some_and(|last| last > *first))
+        {
             return Err(EngineFault::Order);
         }
         let keys = batch.columns().get(1..=self.release.keys).ok_or(EngineFault::Shape)?;
@@ -83,28 +88,58 @@ impl<'a> Fold<'a> {
         for (partial, seen) in self.release.partials.iter().zip(&mut self.columns) {
             seen.read(partial, batch)?;
         }
+        self.marks.read(batch)?;
         let groups = self.interner.groups().len();
         self.scratch.slots.resize(groups, (0, 0));
         self.sums.resize(groups * (self.release.partials.len() + 1), 0);
-        let mut from = 0;
-        while let Some(owner) = owners.get(from) {
-            let rest = owners.get(from..).unwrap_or_default();
-            let to = from + rest.iter().take_while(|other| *other == owner).count();
-            if self.person.is_some_and(|person| person != *owner) {
+        let done = self.singles(owners, runs.len())?;
+        for Range { start: from, end: to } in runs.into_iter().skip(done) {
+            let owner = *owners.get(from).ok_or(EngineFault::Shape)?;
+            if self.person.is_some_and(|person| person != owner) {
                 self.close()?;
             }
             // Whoever begins before this batch or may go on after it is folded in the scratch list.
-            let whole = self.person.is_none() && to < owners.len();
-            match one_id(self.ids.get(from..to).unwrap_or_default()).filter(|_| whole) {
+            let whole = self.person.is_none() && to < owners.len() && self.marks.is_empty();
+            match self.one_id(from, to).filter(|_| whole) {
                 Some(id) => self.in_one_group(id, from, to)?,
                 None => {
-                    self.person = Some(*owner);
+                    self.person = Some(owner);
                     self.in_scratch(from, to)?;
                 }
             }
-            from = to;
         }
         Ok(())
+    }
+
+    /// The group that all of these rows share.
+    fn one_id(&self, from: usize, to: usize) -> Option<u32> {
+        let ids = self.ids.get(from..to).unwrap_or_default();
+        let first = ids.first()?;
+        (self.release.keys == 0 || ids.iter().all(|id| id == first)).then_some(*first)
+    }
+
+    /// Where every person of the batch has a single row: folds all of them but those at the ends, who may have more in
+    /// other batches, column by column. Says up to which row it came.
+    ///
+    /// One row is one group, at most C, and counts at most m times: there is nothing to choose and nothing to weigh.
+    fn singles(&mut self, owners: &[i64], runs: usize) -> Result<usize, EngineFault> {
+        let (Some(first), Some(last)) = (owners.first(), owners.len().checked_sub(1)) else { return Ok(0) };
+        if runs != owners.len() || runs < 3 || !self.marks.is_empty() {
+            return Ok(0);
+        }
+        let from = usize::from(self.person == Some(*first));
+        self.in_scratch(0, from)?;
+        self.close()?;
+        let width = self.release.partials.len();
+        let ids = self.ids.get(from..last).ok_or(EngineFault::Shape)?;
+        for (place, (partial, seen)) in self.release.partials.iter().zip(&self.columns).enumerate() {
+            let sums = self.sums.get_mut(place..).ok_or(EngineFault::Shape)?;
+            let counted = !matches!(partial.kind, Kind::Sum { .. });
+            seen.add_each(from..last, ids, counted, width + 1, sums)?;
+        }
+        let persons = self.sums.get_mut(width..).ok_or(EngineFault::Shape)?;
+        Seen::default().add_each(from..last, ids, true, width + 1, persons)?;
+        Ok(last)
     }
 
     /// A whole person in a single group: nothing to choose, straight to the sums.
@@ -139,6 +174,9 @@ impl<'a> Fold<'a> {
                 cell.0 += seen;
                 cell.1 += i128::from(units);
             }
+            let columns = &self.columns;
+            let seen = |place: usize| columns.get(place).is_some_and(|seen| seen.at(row).0 > 0);
+            self.marks.note(u32::try_from(slot).map_err(|_| EngineFault::Shape)?, row, seen);
         }
         Ok(())
     }
@@ -148,10 +186,10 @@ impl<'a> Fold<'a> {
         self.close()?;
         let width = self.release.partials.len() + 1;
         let mut all = Sums::new();
-        for (group, sums) in self.interner.groups().iter().zip(self.sums.chunks(width)) {
+        for ((id, group), sums) in (0_u32..).zip(self.interner.groups()).zip(self.sums.chunks(width)) {
             // INVARIANT: a group that nobody kept does not exist for the mechanism (privacy.md section 3.3).
             if sums.last().is_some_and(|persons| *persons > 0) {
-                all.insert(group.key.clone(), sums.to_vec());
+                all.insert(group.key.clone(), Added { sums: sums.to_vec(), marked: self.marks.take(id) });
             }
         }
         Ok(all)
@@ -162,6 +200,7 @@ impl<'a> Fold<'a> {
         let Some(person) = self.person.take() else { return Ok(()) };
         let width = self.release.partials.len();
         let kept = self.keep(person);
+        self.marks.settle();
         for place in 0..kept {
             let slot = index(self.kept.get(place).map_or(u32::MAX, |(_, slot)| *slot));
             let group = index(self.scratch.groups.get(slot).copied().ok_or(EngineFault::Shape)?);
@@ -174,7 +213,12 @@ impl<'a> Fold<'a> {
                 *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
             }
             *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
+            let seen = |place: usize| cells.get(place).map_or(0, |cell| cell.0);
+            let (slot, group) = (u32::try_from(slot), u32::try_from(group));
+            let (Ok(slot), Ok(group)) = (slot, group) else { return Err(EngineFault::Shape) };
+            self.marks.add(person, slot, group, seen)?;
         }
+        self.marks.clear();
         self.scratch.clear();
         Ok(())
     }
@@ -203,10 +247,9 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The id that all of these rows share.
-fn one_id(ids: &[u32]) -> Option<u32> {
-    let first = ids.first()?;
-    ids.iter().all(|id| id == first).then_some(*first)
+/// Whether each run belongs to a later person than the one before.
+fn ascending(owners: &[i64], runs: &[Range<usize>]) -> bool {
+    runs.iter().filter_map(|run| owners.get(run.start)).is_sorted_by(|a, b| a < b)
 }
 
 /// What one person adds to one group: at most m rows' worth, truncated toward zero.
@@ -215,6 +258,8 @@ fn bounded(partial: &Partial, (seen, sum): (i64, i128), rows_per_group: i64) -> 
     match partial.kind {
         Kind::Rows => Ok(seen.min(rows_per_group)),
         Kind::Person => Ok(i64::from(seen > 0)),
+        // Not a sum: see `marks.rs`.
+        Kind::Values { .. } | Kind::Histogram { .. } => Ok(0),
         Kind::Sum { .. } => {
             if seen <= rows_per_group {
                 return i64::try_from(sum).map_err(|_| EngineFault::Overflow);

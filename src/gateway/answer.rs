@@ -8,7 +8,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Gateway, Release, Session, Shape, blocking, explain, failed, kept, replay, session::Settings, world::World,
+    Gateway, Release, Session, Shape, blocking, explain, failed, halt::denied, kept, replay, session::Settings,
+    world::World,
 };
 use crate::{
     audit::Receipt,
@@ -16,7 +17,7 @@ use crate::{
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
-    record::{Admission, Denied, Permit, Reservation},
+    record::{Admission, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{CapName, Charge, DatasetName, Instant, PermitId, Refusal},
 };
@@ -30,9 +31,6 @@ use datafusion::{
 
 /// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
 pub(super) const EPOCH_MICROS: i64 = 86_400_000_000;
-/// Residual bits before a halt (privacy.md section 8).
-const FAILURES_PER_PERMIT: u64 = 2;
-const FAILURES_PER_DATASET: u64 = 16;
 
 /// What a call meets when it comes in: recorded with its verdict, so that the verdict can be reached again.
 pub(super) struct Scene {
@@ -142,7 +140,7 @@ impl Gateway {
             &asking.world.today(Some(&permit.dataset)).to_string(),
             &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
         ]);
-        self.residual_bits_left(permit).await?;
+        self.not_halted_under(asking.principal, permit).await?;
         self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
         let offer = self.offer(asking, permit).await?;
         let plan = analysis.price(&offer)?;
@@ -173,17 +171,20 @@ impl Gateway {
         // 3. Can every budget bear it? Durable before any data is read.
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
+        let place = self.running_now.enter(&charge, dataset.source());
         let reservation = self.reserve(charge, admission).await?;
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
-        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised.
-        let made = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await;
-        let (noisy, finished) = match made {
-            Ok(noisy) => match finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await {
-                Ok(finished) => (noisy, finished),
-                Err(fault) => return Err(self.fail(reservation, &fault).await),
-            },
-            Err(fault) => return Err(self.fail(reservation, fault.as_ref()).await),
+        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it.
+        let made = place.unless_halted(async {
+            let noisy = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await?;
+            let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((noisy, finished))
+        });
+        let (noisy, finished) = match made.await {
+            Some(Ok(made)) => made,
+            Some(Err(fault)) => return Err(self.fail(reservation, fault.as_ref()).await),
+            None => return Err(self.end_by_halt(reservation).await),
         };
 
         // 5. Settled, recorded and kept in one durable transaction; only then does it leave. Deadline and visible-from
@@ -202,12 +203,17 @@ impl Gateway {
         _paid: &Reservation,
         tables: Arc<dyn RangedTables>,
     ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
-        let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), tables).await?;
-        let plan = plan.clone();
-        // The text of a panic may hold values: only that there was one goes on.
-        let noisy =
-            tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await.map_err(|_| EngineFault::Lost)?;
-        Ok(noisy?)
+        let mut noisy = Noisy::none();
+        // A later stage reads what an earlier one released: noised before anything more is computed.
+        for stage in plan.analysis().stages() {
+            let tables = Arc::clone(&tables);
+            let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), stage, &noisy, tables).await?;
+            let (plan, earlier) = (plan.clone(), noisy);
+            // The text of a panic may hold values: only that there was one goes on.
+            let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
+            noisy = drawn.map_err(|_| EngineFault::Lost)??;
+        }
+        Ok(noisy)
     }
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
@@ -222,6 +228,7 @@ impl Gateway {
             return explain::public();
         }
         let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
+        self.not_halted_under(asking.principal, permit).await?;
         let offer = self.offer(asking, permit).await?;
         let plan = self.analysis(asking, &cleared.question)?.price(&offer)?;
         explain::plan(&plan, &offer)
@@ -260,6 +267,7 @@ impl Gateway {
             return Err(Refusal::Halted);
         }
         let principal = session.principal();
+        self.not_halted(principal).await?;
         let settings = scene.settings.clone();
         let permit = self.chosen_permit(principal, settings.permit.as_ref(), scene.at).await?;
         let world = Arc::clone(&scene.world);
@@ -335,15 +343,6 @@ impl Gateway {
         })
     }
 
-    async fn residual_bits_left(&self, permit: &Permit) -> Result<(), Refusal> {
-        let (books, id, dataset) = (self.books.clone(), permit.id.clone(), permit.dataset.clone());
-        let failures = blocking(move || books.failures(&id, &dataset)).await?.map_err(|fault| failed(&fault))?;
-        match failures.permit < FAILURES_PER_PERMIT && failures.dataset < FAILURES_PER_DATASET {
-            true => Ok(()),
-            false => Err(Refusal::Halted),
-        }
-    }
-
     async fn kept(
         &self,
         asking: &Asking<'_>,
@@ -404,16 +403,6 @@ fn leave(finished: Finished, plan: &Plan, receipt: &Receipt, kept: Option<&str>)
     let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
     let batches = finished.batches.iter().map(retyped).collect::<Result<Vec<_>, _>>();
     Ok(Release { batches: batches.map_err(|_| Refusal::Failed { entry: None })?, schema })
-}
-
-fn denied(denied: Denied) -> Refusal {
-    match denied {
-        Denied::Budget { left } => Refusal::BudgetExhausted { left },
-        Denied::PermitNotActive => Refusal::PermitNotActive,
-        Denied::Suspended => Refusal::Halted,
-        Denied::Interval => Refusal::Busy,
-        Denied::Fault(fault) => failed(&fault),
-    }
 }
 
 fn unplannable(fault: &EngineFault) -> Refusal {

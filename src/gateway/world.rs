@@ -114,6 +114,7 @@ pub(super) struct Dataset {
 pub(super) struct Version {
     pub(super) number: DataVersion,
     pub(super) manifest: Arc<Manifest>,
+    source: SourceName,
     directory: PathBuf,
 }
 
@@ -238,7 +239,8 @@ impl World {
                         let kind = FileKind::Unit;
                         manifest.tables.push(TableEntry { name: name.clone(), kind, columns: vec![], files: vec![] });
                     }
-                    Some(Version { number, manifest: Arc::new(manifest), directory: PathBuf::new() })
+                    let source = version.source.clone();
+                    Some(Version { number, source, manifest: Arc::new(manifest), directory: PathBuf::new() })
                 }
             };
             // The caps of the configuration decide nothing here: the permit's and the ledger's do.
@@ -352,6 +354,11 @@ impl World {
 }
 
 impl Dataset {
+    /// The holder that delivered the version in force.
+    pub(super) fn source(&self) -> Option<SourceName> {
+        self.version.as_ref().map(|version| version.source.clone())
+    }
+
     fn describe(&self, directory: &mut Directory) {
         let name = &self.config.name;
         for (table, rows) in &self.samples {
@@ -442,7 +449,8 @@ fn verified(
     if !same {
         return Err(WorldFault::OtherData(what));
     }
-    Ok(Version { number: activation.version, manifest: Arc::new(manifest), directory })
+    let (number, source) = (activation.version, activation.source.clone());
+    Ok(Version { number, manifest: Arc::new(manifest), source, directory })
 }
 
 fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable {

@@ -108,7 +108,9 @@ fn arrange_range(arrangement: &Arrangement<'_>, range: u32) -> Result<Arranged, 
     for (plan, scattered) in arrangement.plan.units.iter().zip(arrangement.scattered) {
         let name = format!("{}/r{range:04}.parquet", plan.table.name);
         let schema = Arc::clone(&plan.check.schema);
-        let mut file = TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.file_key)?;
+        let counting = plan.table.owner.as_deref().filter(|_| plan.table.one_row_per_person);
+        let mut file =
+            TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.file_key, counting)?;
         let (mut found, mut rejects, mut keys) = (TableQuality::default(), Vec::new(), Keys::new());
         if let Some(scattered) = scattered {
             for bucket in arrangement.cut.buckets_of(range) {

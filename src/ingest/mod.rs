@@ -244,7 +244,7 @@ fn write_references(
     let mut entries = Vec::new();
     for (plan, table) in plans.iter().zip(tables) {
         let name = format!("{}.parquet", plan.table.name);
-        let mut file = TableFile::create(folder, name, None, Arc::clone(&plan.check.schema), file_key)?;
+        let mut file = TableFile::create(folder, name, None, Arc::clone(&plan.check.schema), file_key, None)?;
         file.write(&table.rows)?;
         let mut entry = entry(plan, FileKind::Reference);
         entry.files.push(file.finish()?);

@@ -130,7 +130,7 @@ fn write_table(
     progress: &mut dyn FnMut(u64),
 ) -> Result<FileEntry, IngestFault> {
     let name = format!("{}.parquet", table.name);
-    let mut out = TableFile::create(stage.folder(), name, None, Arc::clone(&check.schema), load.file_key)?;
+    let mut out = TableFile::create(stage.folder(), name, None, Arc::clone(&check.schema), load.file_key, None)?;
     let (nobody, mut memory) = (People::nobody(), check.memory());
     let nothing = nothing_to_hide()?;
     let found = report.tables.entry(table.name.clone()).or_default();

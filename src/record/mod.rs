@@ -7,13 +7,16 @@
 //! Everything here blocks; asynchronous callers go through their runtime's blocking threads.
 
 mod administer;
+mod certificates;
 mod data;
 mod export;
 mod fault;
+mod halts;
 mod kept;
 mod publish;
 mod question;
 mod restore;
+mod roles;
 mod schema;
 mod verify;
 
@@ -39,7 +42,7 @@ use crate::{
 };
 
 pub use crate::{
-    accounts::{Account, NewAccount},
+    accounts::{Account, ClientCertificate, NewAccount, PendingRole},
     audit::{Entry, Proof, ProofFault, Proved, Receipt, ReceiptFault, Verifier, VerifierFault, WitnessKey},
     ledger::{Balance, Change, ReplayFault, Totals, TotalsLine},
     permits::{EVERY_COLUMN, Permit, PermitFault, PermitState, Standing},
@@ -47,10 +50,12 @@ pub use crate::{
 };
 pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
+pub use halts::{FailuresMax, Halt, HaltCause, HaltTarget, Lifting};
 pub use kept::Kept;
 pub use publish::Publication;
 pub use question::{Admission, Denied, Failures, Released, Reservation};
 pub use restore::{Held, Suspension};
+pub use roles::Granting;
 pub use verify::{Verified, VerifyFault, verify_export, verify_watched_export};
 
 /// The books of one enclave. A cheap handle; the last one to go closes them.

@@ -1,6 +1,6 @@
 //! Which tables do the books have?
 
-use super::{data, kept, publish, restore};
+use super::{data, halts, kept, publish, restore};
 use crate::{accounts, audit, ledger, permits, store::Migration};
 
 /// Every step of the schema. A step that has shipped is never changed: a change is a further step.
@@ -20,7 +20,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 2,
-        name: "checkpoints at fixed instants",
+        name: "halts, roles given by two, client certificates",
+        batches: &[halts::SCHEMA, accounts::grants::SCHEMA, accounts::certificates::SCHEMA],
+    },
+    Migration {
+        version: 3,
+        name: "checkpoints at fixed instants, restored copies",
         batches: &[publish::SCHEMA, restore::SCHEMA, ledger::MARKS],
     },
 ];

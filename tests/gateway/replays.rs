@@ -141,7 +141,7 @@ async fn a_verdict_that_was_changed_or_that_another_engine_gave_is_not_called_th
     // What the question was, what it met, what was decided: each changes the verdict.
     for (from, to) in [
         ("year_of_birth > 1920", "year_of_birth > 1921"),
-        ("rows_not_released", "persons_mixed"),
+        ("rows_not_released", "no_permit"),
         ("\\\"draws\\\":1", "\\\"draws\\\":2"),
         ("\\\"per_question_epsilon\\\":2.0", "\\\"per_question_epsilon\\\":1.0"),
     ] {

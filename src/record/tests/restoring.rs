@@ -53,11 +53,11 @@ fn books_that_are_current_are_not_suspended() {
 
 #[test]
 fn a_restored_copy_answers_nothing_until_two_have_acknowledged_and_every_account_is_raised() {
-    let (enclave, books, known, spent) = restored(Some(0.1));
+    let (enclave, books, known, spent) = restored(Some(0.5));
     assert_eq!(held(&books, CapName::Population(population())).committed, pure(0.25), "it has forgotten a charge");
     assert!(matches!(books.hold_against(&known).unwrap(), Held::Behind { .. }));
     // Across restarts, for whatever is asked.
-    let books = enclave.reopen(books).charging_per_interval(Some(0.1));
+    let books = enclave.reopen(books).charging_per_interval(Some(0.5));
     assert!(books.is_suspended());
     assert!(matches!(books.reserve(charge("P-1", pure(0.1)), question()), Err(Denied::Suspended)));
     let kept = books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().unwrap();
@@ -72,7 +72,7 @@ fn a_restored_copy_answers_nothing_until_two_have_acknowledged_and_every_account
     let raised = held(&books, CapName::Population(population()));
     assert!(spent.at_most(&raised.committed), "at least what was spent");
     let cap = Cap::new(8.0, 1e-7).unwrap();
-    assert_eq!(raised.committed, spent.plus(&cap.share(0.1).unwrap()).unwrap(), "and one interval's most");
+    assert_eq!(raised.committed, spent.plus(&cap.share(0.5).unwrap()).unwrap(), "and one interval's most");
     assert_eq!((raised.spent, raised.reserved), (raised.committed, Loss::zero()));
     for balance in all_caps(&books) {
         assert!(spent.at_most(&balance.committed), "every account");
@@ -80,6 +80,9 @@ fn a_restored_copy_answers_nothing_until_two_have_acknowledged_and_every_account
     assert_eq!(body(&books, entry)["kind"], "restored");
     // The log goes on, verifies, and the acknowledged checkpoint is not found again.
     assert_eq!(books.hold_against(&known).unwrap(), Held::Current);
+    // What was raised is above the old mark by a whole interval: the next checkpoint comes first.
+    let made = books.publish(minute(3)).unwrap().unwrap();
+    books.mark(&made).unwrap();
     spend(&books, 3, 0.1);
     let to = enclave.dir.path().join("export");
     books.export(&to).unwrap();
