@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, num::NonZeroUsize, ops::Range, sync::Arc};
 
 use datafusion::{
-    arrow::{
-        array::{ArrayRef, RecordBatch},
-        compute::concat_batches,
-        datatypes::Schema,
-    },
+    arrow::{array::RecordBatch, compute::concat_batches, datatypes::Schema},
     catalog::TableProvider,
     common::tree_node::{Transformed, TransformedResult},
     datasource::{MemTable, provider_as_source},
@@ -22,12 +18,14 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
 
 use super::{
     EngineFault, RangedTables,
-    intern::{Value, array_of, value_of},
-    person_aggregate::{Fold, Sums},
+    intern::{Value, value_of},
+    person_aggregate::Fold,
     sides::smaller_first,
+    sums::{Sums, merge, seal},
 };
 use crate::{
     privacy::{Analysis, Exact, Filled, Noisy, Release, placeholder},
@@ -172,10 +170,15 @@ impl Engine {
                     let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
                     while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
                         fold.add(&batch)?;
+                        // Batches that are always ready would never let go: a halt ends the question here.
+                        tokio::task::yield_now().await;
                     }
                     fold.finish()
                 };
-                tokio::spawn(task).await.map_err(|_| EngineFault::Lost)?
+                // Dropped with what waits for it, the set ends the task: a halted question stops computing.
+                let mut alone = JoinSet::new();
+                alone.spawn(task);
+                alone.join_next().await.ok_or(EngineFault::Lost)?.map_err(|_| EngineFault::Lost)?
             }
         });
         let mut ranges = tasks.buffer_unordered(self.threads);
@@ -274,45 +277,4 @@ pub(super) fn positional(rows: RecordBatch) -> Result<Arc<dyn TableProvider>, En
     let rows = RecordBatch::try_new_with_options(Arc::clone(&schema), rows.columns().to_vec(), &options)
         .map_err(|_| EngineFault::Shape)?;
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![rows]]).map_err(EngineFault::planned)?))
-}
-
-fn merge(all: &mut Sums, more: Sums) -> Result<(), EngineFault> {
-    for (key, sums) in more {
-        match all.get_mut(&key) {
-            Some(known) => {
-                for (mine, theirs) in known.iter_mut().zip(sums) {
-                    *mine = mine.checked_add(theirs).ok_or(EngineFault::Overflow)?;
-                }
-            }
-            None => {
-                all.insert(key, sums);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The sums in key order; with public lists, one row for every combination, zero where nobody is.
-fn seal(release: &Release, public: Option<&[BTreeSet<Value>]>, mut all: Sums) -> Result<Exact, EngineFault> {
-    let zeros = vec![0; release.partials.len() + 1];
-    if let Some(lists) = public {
-        let mut cells: Vec<Vec<Value>> = vec![vec![]];
-        for list in lists {
-            cells = cells
-                .into_iter()
-                .flat_map(|cell| list.iter().map(move |value| [cell.as_slice(), std::slice::from_ref(value)].concat()))
-                .collect();
-        }
-        for cell in cells {
-            all.entry(cell).or_insert_with(|| zeros.clone());
-        }
-    }
-    let mut keys: Vec<ArrayRef> = vec![];
-    for index in 0..release.keys {
-        let values = all.keys().map(|key| key.get(index)).collect::<Option<Vec<_>>>().ok_or(EngineFault::Shape)?;
-        keys.push(array_of(&values, release.schema.field(index).data_type())?);
-    }
-    let column = |index: usize| all.values().map(|s| s.get(index).copied().unwrap_or(0)).collect::<Vec<i64>>();
-    let sums = (0..release.partials.len()).map(column).collect();
-    Ok(Exact::seal(keys, sums, column(release.partials.len())))
 }

@@ -140,6 +140,7 @@ pub(super) fn of_one_dataset(left: &Owned, right: &Owned) -> Result<Defaults, Re
     Ok(Defaults {
         rows_per_group: left.defaults.rows_per_group.max(right.defaults.rows_per_group),
         groups: left.defaults.groups.max(right.defaults.groups),
+        distinct_values: left.defaults.distinct_values.max(right.defaults.distinct_values),
         ..left.defaults.clone()
     })
 }
@@ -201,7 +202,8 @@ fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owned) -> Resul
     ))?;
     let plan = LogicalPlan::Join(plan);
     let owner = if kind == JoinType::Right { right_owner } else { left_owner };
-    let owned = Owned { plan, owner, facts, rows_max: rows_max.min(most.max(a.saturating_add(b))), defaults, halves: None };
+    let owned =
+        Owned { plan, owner, facts, rows_max: rows_max.min(most.max(a.saturating_add(b))), defaults, halves: None };
     match kind {
         JoinType::Full => with_either_owner(walk, owned, left_owner, right_owner),
         _ => Ok(owned),
@@ -304,4 +306,3 @@ pub(super) fn lone_side(owned: &Owned, expr: &Expr) -> Result<Expr, Refusal> {
         false => Ok(mine.expr),
     }
 }
-

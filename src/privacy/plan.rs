@@ -10,7 +10,8 @@ use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, intervals, noise, output, placeholder,
+    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display, intervals,
+    noise, output, placeholder,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -92,6 +93,10 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
             return Err(mixed("reference tables are never answered alone; join them to a table of persons"));
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
+    };
+    let released = match asked.non_negative {
+        true => display::non_negative(released, &walk.releases)?,
+        false => released,
     };
     let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
     Ok(Analysis {
@@ -247,7 +252,7 @@ pub fn add_noise(plan: &Plan, earlier: Noisy, exact: Vec<Exact>) -> Result<Noisy
         let index = noisy.releases.len();
         let release = plan.analysis.releases.get(index).ok_or(NoiseFault::Shape)?;
         let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
-        let noised = noise::draw(exact, release.partials.len(), &mechanisms)?;
+        let noised = noise::draw(exact, &release.partials, &mechanisms)?;
         let drawn = mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
         // INVARIANT: every mechanism that was charged for this release was drawn, and no other.
         if drawn != mechanisms.len() {

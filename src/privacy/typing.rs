@@ -78,6 +78,7 @@ pub(super) struct Defaults {
     pub(super) population: PopulationName,
     pub(super) rows_per_group: u32,
     pub(super) groups: u32,
+    pub(super) distinct_values: u32,
 }
 
 impl Owned {
@@ -332,6 +333,7 @@ impl<'a> Walk<'a> {
             population: population.clone(),
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
+            distinct_values: declared.distinct_values,
         };
         let rows_max = if declared.one_row_per_person { 1 } else { u64::from(declared.rows_per_person_max) };
         Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults, halves: None }))

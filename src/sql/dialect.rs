@@ -7,16 +7,15 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value,
-        visit_expressions_mut,
+        BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement,
+        Value, visit_expressions_mut,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
 };
 
 /// Names of functions that the engine has under another one.
-pub(super) const ALIASES: [(&str, &str); 3] =
-    [("ceiling", "ceil"), ("sign", "signum"), ("len", "character_length")];
+pub(super) const ALIASES: [(&str, &str); 3] = [("ceiling", "ceil"), ("sign", "signum"), ("len", "character_length")];
 
 /// Longer expressions stay as they are: each rewrite repeats its arguments.
 const TEXT_MAX: usize = 8192;
@@ -48,7 +47,9 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
             DateTimeField::Month | DateTimeField::Months => parts("month", expr)?,
             _ => return None,
         },
-        Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => times(left, right).or_else(|| times(right, left))?,
+        Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => {
+            times(left, right).or_else(|| times(right, left))?
+        }
         _ => return None,
     };
     if text.len() > TEXT_MAX {
@@ -197,7 +198,14 @@ mod tests {
 
     #[test]
     fn everything_else_stays_as_it_was_written() {
-        for same in ["f(a, b)", "a * b", "EXTRACT(YEAR FROM a)", "AGE(a, b)", "datediff(hour, a, b)", "a + n * INTERVAL '1 day'"] {
+        for same in [
+            "f(a, b)",
+            "a * b",
+            "EXTRACT(YEAR FROM a)",
+            "AGE(a, b)",
+            "datediff(hour, a, b)",
+            "a + n * INTERVAL '1 day'",
+        ] {
             assert_eq!(spoken_of(same), same);
         }
     }

@@ -152,7 +152,26 @@ fn sum_of_parts(
     for (n, whole) in whole.iter().enumerate() {
         let everywhere = opened.iter().flat_map(|part| &part[n].keys).chain(&whole.keys);
         for key in everywhere.collect::<std::collections::HashSet<_>>() {
+            let partials = &analysis.releases()[n].partials;
+            for histogram in 0..whole.histograms.len() {
+                let mut sum = std::collections::BTreeMap::<u32, i64>::new();
+                for (bin, parts) in opened.iter().flat_map(|part| part[n].histogram(histogram, key)) {
+                    *sum.entry(bin).or_default() += parts;
+                }
+                if sum.into_iter().ne(whole.histogram(histogram, key)) {
+                    return Some(format!("release {n}, histogram {histogram}, {key:?}: parts do not add up"));
+                }
+            }
             for index in 0..=whole.sums.len() {
+                if partials.get(index).is_some_and(|p| !p.additive()) {
+                    let of: Vec<i64> = opened.iter().map(|part| part[n].at(index, key)).collect();
+                    let all = whole.at(index, key);
+                    // A union is no smaller than its largest part and no larger than all together.
+                    if all < of.iter().copied().max().unwrap_or(0) || all > of.iter().sum() {
+                        return Some(format!("release {n}, vector {index}, {key:?}: parts {of:?}, all {all}"));
+                    }
+                    continue;
+                }
                 let sum: i64 = opened.iter().map(|part| part[n].at(index, key)).sum();
                 if sum != whole.at(index, key) {
                     let all = whole.at(index, key);

@@ -85,7 +85,8 @@ impl Gen {
         if depth == 0 || self.one_in(3) {
             return self.leaf(cols, ty);
         }
-        match (self.rng.random_range(0..9), ty) {
+        match (self.rng.random_range(0..11), ty) {
+            (9 | 10, _) => self.call(cols, ty, depth - 1),
             (0, _) => {
                 self.label("case");
                 let (when, then, other) =

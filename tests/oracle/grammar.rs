@@ -59,9 +59,16 @@ impl Gen {
             true => Asked {
                 rows_per_group: *self.pick(&[None, None, Some(1), Some(2), Some(7), Some(100), Some(u32::MAX)]),
                 groups: *self.pick(&[None, None, Some(1), Some(2), Some(3), Some(50), Some(u32::MAX)]),
-                intervals: false,
+                distinct_values: *self.pick(&[None, None, Some(1), Some(2), Some(100), Some(u32::MAX)]),
+                ..Asked::default()
             },
-            false => Asked { rows_per_group: Some(u32::MAX), groups: Some(u32::MAX), intervals: self.one_in(4) },
+            false => Asked {
+                rows_per_group: Some(u32::MAX),
+                groups: Some(u32::MAX),
+                distinct_values: Some(u32::MAX),
+                intervals: self.one_in(4),
+                non_negative: self.one_in(4),
+            },
         };
         Question { sql, core, keys, labels: std::mem::take(&mut self.labels), asked }
     }
@@ -121,6 +128,12 @@ impl Gen {
         let fit = |c: &&Col| !c.owner && !c.key && (self.wild || c.ty != Ty::Float);
         let usable: Vec<Col> = cols.iter().filter(fit).cloned().collect();
         let listed: Vec<&Col> = usable.iter().filter(|c| c.listed).collect();
+        if self.one_in(5)
+            && let Some(key) = self.public_key(&usable)
+        {
+            self.label("key: public values of an expression");
+            return key;
+        }
         match self.rng.random_range(0..12) {
             0..=3 if !listed.is_empty() => {
                 self.label("key: listed");
@@ -183,11 +196,20 @@ impl Gen {
                 format!("COUNT(DISTINCT {owner})")
             }
             (5, _) if self.wild && self.one_in(10) => {
-                self.label("refused aggregate");
+                self.label("aggregate of any column");
                 let column = cols.choose(&mut self.rng).map_or("1".into(), |c| c.sql.clone());
-                let call = *self.pick(&["COUNT(DISTINCT {})", "MIN({})", "MAX({})", "SUM(DISTINCT {})", "STDDEV({})"]);
+                let call = *self.pick(&[
+                    "COUNT(DISTINCT {})",
+                    "approx_distinct({})",
+                    "MIN({})",
+                    "MAX({})",
+                    "SUM(DISTINCT {})",
+                    "STDDEV({})",
+                    "MEDIAN({})",
+                ]);
                 call.replace("{}", &column)
             }
+            (5..=7, _) if self.one_in(2) => self.statistic(cols),
             (5..=7, _) => {
                 self.label("sum");
                 format!("SUM({})", self.bounded_number(cols))
@@ -346,7 +368,6 @@ impl Gen {
             _ => self.table(),
         }
     }
-
 
     fn table(&mut self) -> (String, Vec<Col>) {
         let model = model();

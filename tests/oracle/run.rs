@@ -14,7 +14,7 @@ use std::{
 use datafusion::common::ScalarValue;
 use sekisho::{
     engine::{Engine, EngineFault, EngineLimits, RangedTables, schema::arrow_schema},
-    privacy::{Analysis, Asked, Bounds, Exact, Noisy, analyze},
+    privacy::{Analysis, Asked, Bounds, Exact, Histogram, Noisy, analyze},
     sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
     terms::{DatasetName, PopulationName, Refusal},
 };
@@ -85,16 +85,24 @@ pub struct Opened {
     pub keys: Vec<Vec<ScalarValue>>,
     pub sums: Vec<Vec<i64>>,
     pub persons: Vec<i64>,
+    /// Of each partial that is a histogram, one per group.
+    pub histograms: Vec<Vec<Histogram>>,
 }
 
 impl Opened {
     pub fn of(exact: Exact) -> Self {
-        let (columns, sums, persons) = exact.dangerous_exact_for_tests();
+        let (columns, sums, persons, histograms) = exact.dangerous_exact_for_tests();
         let key = |row: usize| columns.iter().map(|c| ScalarValue::try_from_array(c, row).unwrap()).collect::<Vec<_>>();
         let keys: Vec<Vec<ScalarValue>> = (0..persons.len()).map(key).collect();
         let groups: HashMap<_, _> = keys.iter().cloned().enumerate().map(|(i, k)| (k, i)).collect();
         assert_eq!(groups.len(), keys.len(), "a group stands twice");
-        Self { groups, keys, sums, persons }
+        Self { groups, keys, sums, persons, histograms }
+    }
+
+    /// The n-th histogram at `key`; empty where the group does not exist.
+    pub fn histogram(&self, n: usize, key: &[ScalarValue]) -> Histogram {
+        let of_group = |group: &usize| self.histograms[n][*group].clone();
+        self.groups.get(key).map_or_else(Histogram::new, of_group)
     }
 
     /// Vector `index` (the persons after the last partial) at `key`; zero where the group does not exist.

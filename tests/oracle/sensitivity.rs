@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use sekisho::{
     engine::Engine,
-    privacy::{Analysis, Bounds, Release},
+    privacy::{Analysis, Bounds, Kind, Release},
     sql::Directory,
 };
 
@@ -154,7 +154,30 @@ pub fn difference(release: &Release, a: &Opened, b: &Opened) -> Option<String> {
     }
     let groups: Vec<_> = a.keys.iter().chain(b.keys.iter().filter(|key| !a.groups.contains_key(*key))).collect();
     let mut changed: BTreeSet<usize> = BTreeSet::new();
+    let mut histograms = 0;
     for index in 0..=release.partials.len() {
+        if let Some(Kind::Histogram { candidates, rank, .. }) = release.partials.get(index).map(|p| &p.kind) {
+            let bound = i128::from(release.partials[index].bound(release.rows_per_group).unwrap());
+            let n = histograms;
+            histograms += 1;
+            for (place, key) in groups.iter().enumerate() {
+                let (mine, theirs) = (a.histogram(n, key), b.histogram(n, key));
+                if mine == theirs {
+                    continue;
+                }
+                changed.insert(place);
+                // What is released is a candidate picked by its score: whatever `ends` is, from public figures.
+                for ends in [0, 3, 1000] {
+                    let scores = |seen| rank.scores(seen, usize::try_from(candidates.units()).unwrap(), ends);
+                    let pairs = scores(&mine).into_iter().zip(scores(&theirs));
+                    let moved = pairs.map(|(x, y)| (i128::from(x) - i128::from(y)).abs()).max().unwrap_or(0);
+                    if moved > bound {
+                        return Some(format!("a score of vector {index} ({rank:?}) moves by {moved}, claimed {bound}"));
+                    }
+                }
+            }
+            continue;
+        }
         let bound = match release.partials.get(index) {
             Some(partial) => i128::from(partial.bound(release.rows_per_group).unwrap()),
             None => 1,
