@@ -110,7 +110,7 @@ impl Parts {
                 let argument = item.facts.nullable.then(|| self.column(item.expr));
                 return Ok(Output::Count(self.partial(Kind::Rows, argument, filter)));
             }
-            _ if item.facts.owner || item.facts.key => {
+            _ if item.facts.person || item.facts.key => {
                 return Err(refused(name, "person_id and row ids can be counted, nothing else"));
             }
             ("min" | "max", _) => return self.end(name == "min", first, item, &data_type, filter),
