@@ -10,3 +10,5 @@ mod oracle;
 mod shared_data;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod typing;

@@ -77,7 +77,13 @@ impl Marks {
         }
         let texts = Seeded::new(secret);
         let rows_per_group = i128::from(release.rows_per_group);
-        Ok(Self { partials, person: vec![], rows_per_group, seed: texts.hash_one("the seed of the hash of numbers"), texts })
+        Ok(Self {
+            partials,
+            person: vec![],
+            rows_per_group,
+            seed: texts.hash_one("the seed of the hash of numbers"),
+            texts,
+        })
     }
 
     /// Whether the release has no sets and histograms.
@@ -161,7 +167,10 @@ impl Marks {
 
     /// What was marked in `group`, one entry per partial that is a set or a histogram.
     pub(super) fn take(&mut self, group: u32) -> Vec<Marked> {
-        self.partials.iter_mut().map(|marking| marking.all.remove(&group).unwrap_or_else(|| marking.what.nothing())).collect()
+        self.partials
+            .iter_mut()
+            .map(|marking| marking.all.remove(&group).unwrap_or_else(|| marking.what.nothing()))
+            .collect()
     }
 }
 
@@ -248,7 +257,9 @@ fn hashes(array: &ArrayRef, seed: u64, texts: &Seeded, hashes: &mut Vec<u64>) ->
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
             let values = cast(array, &DataType::Utf8).map_err(shape)?;
             let values = values.as_string::<i32>();
-            hashes.extend((0..values.len()).map(|row| if values.is_null(row) { 0 } else { texts.hash_one(values.value(row)) }));
+            hashes.extend(
+                (0..values.len()).map(|row| if values.is_null(row) { 0 } else { texts.hash_one(values.value(row)) }),
+            );
         }
         _ => {
             let integers = whole_numbers(array)?;

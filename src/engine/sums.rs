@@ -44,11 +44,7 @@ pub(super) fn merge(all: &mut Sums, more: Sums) -> Result<(), EngineFault> {
 }
 
 /// The sums in key order; with public lists, one row for every combination, zero where nobody is.
-pub(super) fn seal(
-    release: &Release,
-    public: Option<&[BTreeSet<Value>]>,
-    mut all: Sums,
-) -> Result<Exact, EngineFault> {
+pub(super) fn seal(release: &Release, public: Option<&[BTreeSet<Value>]>, mut all: Sums) -> Result<Exact, EngineFault> {
     let nothing = Added { sums: vec![0; release.partials.len() + 1], marked: Marked::nothing(release) };
     if let Some(lists) = public {
         let mut cells: Vec<Vec<Value>> = vec![vec![]];
@@ -71,9 +67,11 @@ pub(super) fn seal(
     let persons = column(release.partials.len());
     let mut sums: Vec<Vec<i64>> = (0..release.partials.len()).map(column).collect();
     let mut histograms = vec![];
-    let marked = release.partials.iter().enumerate().filter(|(_, p)| {
-        matches!(p.kind, Kind::Values { .. } | Kind::Histogram { .. })
-    });
+    let marked = release
+        .partials
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| matches!(p.kind, Kind::Values { .. } | Kind::Histogram { .. }));
     for (which, (place, partial)) in marked.enumerate() {
         let (mut sizes, mut bins) = (vec![], vec![]);
         for added in all.values() {

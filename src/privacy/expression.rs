@@ -225,7 +225,25 @@ impl Scope<'_> {
         scalar_functions::total(&call.func, arguments)
     }
 
+    /// Two keys of one row compared with each other: `a.visit_id <> b.visit_id` tells two rows of a person apart, no more.
+    fn keys_compared(&self, binary: &BinaryExpr) -> Option<Total> {
+        let key = |expr: &Expr| match expr {
+            Expr::Column(column) => self.facts_of(column).ok().filter(|f| f.key || f.person),
+            _ => None,
+        };
+        let (left, right) = (key(&binary.left)?, key(&binary.right)?);
+        let one_kind = left.person == right.person;
+        let compares = matches!(
+            binary.op,
+            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+        );
+        (one_kind && compares).then(|| boolean(Expr::BinaryExpr(binary.clone()), left.fixed && right.fixed))
+    }
+
     fn binary(&self, binary: &BinaryExpr) -> Result<Total, Refusal> {
+        if let Some(compared) = self.keys_compared(binary) {
+            return Ok(compared);
+        }
         let (left, right) = (self.total(&binary.left)?, self.total(&binary.right)?);
         let fixed = left.facts.fixed && right.facts.fixed;
         let rebuilt = |l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), binary.op, Box::new(r)));

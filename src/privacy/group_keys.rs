@@ -199,7 +199,8 @@ fn values_of(scope: &Scope<'_>, column: &Column, by_day: bool) -> Option<Vec<Sca
 /// The value of an expression without columns; `None` where it fails.
 pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
     let none = DFSchema::empty();
-    let physical = create_physical_expr(expr, &none, &ExecutionProps::new(), &PhysicalPlanningContext::default()).ok()?;
+    let physical =
+        create_physical_expr(expr, &none, &ExecutionProps::new(), &PhysicalPlanningContext::default()).ok()?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).ok()?;
     match physical.evaluate(&row).ok()? {
@@ -215,11 +216,7 @@ fn columns_of(expr: &Expr) -> Vec<Column> {
 }
 
 /// The values of `expr` over all combinations of the lists.
-fn evaluated(
-    expr: &Expr,
-    columns: &[Column],
-    lists: Vec<(String, &Vec<ScalarValue>)>,
-) -> Option<Vec<ScalarValue>> {
+fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarValue>)>) -> Option<Vec<ScalarValue>> {
     let rows: usize = lists.iter().map(|(_, list)| list.len()).product();
     let (mut fields, mut arrays, mut repeat) = (vec![], vec![], 1_usize);
     for (index, (_, list)) in lists.iter().enumerate() {
@@ -233,11 +230,14 @@ fn evaluated(
     let placed = expr.clone().transform_up(|e| {
         let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
         let index = columns.iter().position(|known| known == column);
-        Ok(index.map_or_else(|| Transformed::no(e), |i| Transformed::yes(Expr::Column(Column::from_name(format!("c{i}"))))))
+        Ok(index
+            .map_or_else(|| Transformed::no(e), |i| Transformed::yes(Expr::Column(Column::from_name(format!("c{i}"))))))
     });
     let schema = Arc::new(Schema::new(fields));
     let named = DFSchema::try_from(schema.as_ref().clone()).ok()?;
-    let physical = create_physical_expr(&placed.ok()?.data, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default()).ok()?;
+    let physical =
+        create_physical_expr(&placed.ok()?.data, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+            .ok()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let batch = RecordBatch::try_new_with_options(schema, arrays, &options).ok()?;
     let mut values = match physical.evaluate(&batch).ok()? {

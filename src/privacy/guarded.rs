@@ -181,8 +181,7 @@ mod tests {
     fn rows_that_fail_are_null_and_no_other_row_notices() {
         let values: Vec<Option<i64>> = (0..40).map(|v| (v % 7 != 0).then_some(v)).collect();
         let guarded = guard(&args(values.clone()), &unlucky).unwrap().into_array(40).unwrap();
-        let expected: Vec<Option<i64>> =
-            values.into_iter().map(|v| v.filter(|v| *v != 13 && *v != 17)).collect();
+        let expected: Vec<Option<i64>> = values.into_iter().map(|v| v.filter(|v| *v != 13 && *v != 17)).collect();
         assert_eq!(guarded.as_primitive::<Int64Type>(), &Int64Array::from(expected));
     }
 

@@ -6,6 +6,7 @@
 
 mod aggregate_call;
 mod canonical;
+mod correlated;
 mod cut;
 mod display;
 mod exact;
@@ -14,8 +15,10 @@ mod expression;
 mod facts;
 mod grid;
 mod group_keys;
+mod grouping;
 mod guarded;
 mod intervals;
+mod joins;
 mod narrowing;
 mod noise;
 mod output;
@@ -27,10 +30,13 @@ mod price;
 mod range;
 mod release_point;
 mod scalar_functions;
+mod sets;
 mod settled;
 mod statistics;
+mod subqueries;
 mod times;
 mod typing;
+mod windows;
 
 pub use exact::{Exact, Histogram};
 pub use explain::{Explained, explain};

@@ -12,9 +12,7 @@ use datafusion::arrow::{
 use opendp::{
     core::Measurement,
     domains::{AtomDomain, MapDomain, VectorDomain},
-    measurements::{
-        make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold, make_noisy_max,
-    },
+    measurements::{make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold, make_noisy_max},
     measures::{Approximate, MaxDivergence, ZeroConcentratedDivergence},
     metrics::{AbsoluteDistance, L0PInfDistance, L1Distance, L2Distance, LInfDistance},
 };

@@ -107,7 +107,9 @@ impl<'a> Column<'a> {
                         let sum = |v: &i64| to_the_noise(to_f64(*v) * grid.step, half);
                         Arc::new(Float64Array::from_iter_values(sums.iter().map(sum)))
                     }
-                    _ if self.unsigned(output) => Arc::new(Int64Array::from_iter_values(sums.iter().map(|v| (*v).max(0)))),
+                    _ if self.unsigned(output) => {
+                        Arc::new(Int64Array::from_iter_values(sums.iter().map(|v| (*v).max(0))))
+                    }
                     _ => Arc::new(Int64Array::from(sums.to_vec())),
                 };
                 Ok((values, width, vec![mechanism]))

@@ -8,9 +8,7 @@
 use opendp::accuracy::{discrete_gaussian_scale_to_accuracy, discrete_laplacian_scale_to_accuracy};
 
 use super::{
-    noise::{
-        NoiseFault, exponential, gaussian, gaussian_threshold, laplace, laplace_threshold, permute_and_flip,
-    },
+    noise::{NoiseFault, exponential, gaussian, gaussian_threshold, laplace, laplace_threshold, permute_and_flip},
     partial::{Kind, Partial, Rank},
     release_point::{Output, Release},
 };

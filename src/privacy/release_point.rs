@@ -157,7 +157,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         (false, None) => u64::from(groups_asked),
     };
     let groups_max = groups_max.min(input.rows_max.max(1));
-    fits(& parts.partials, rows_per_group, input.rows_max, walk.bounds.population_max)?;
+    fits(&parts.partials, rows_per_group, input.rows_max, walk.bounds.population_max)?;
 
     let owner = input.owner_key().ok_or_else(|| mixed("group by columns of persons"))?.alias("__sekisho_owner");
     let items = [owner]

@@ -130,9 +130,7 @@ impl Call<'_> {
             }
             "nvl2" => Facts { fixed, ..union(facts.get(1..).unwrap_or_default()) },
             "nullif" => Facts { nullable: true, fixed, ..first(&facts) },
-            "greatest" | "least" => {
-                Facts { range: extreme(self.name, &facts), fixed, domain: None, ..union(&facts) }
-            }
+            "greatest" | "least" => Facts { range: extreme(self.name, &facts), fixed, domain: None, ..union(&facts) },
             "abs" => Facts { range: range(0).map(Range::magnitude), grid: first(&facts).grid, nullable: true, ..plain },
             "ceil" | "floor" => Facts { range: range(0).map(Range::to_integers), grid: Some(1.0), ..plain },
             "round" | "trunc" if self.arguments.len() == 1 => {
@@ -164,7 +162,9 @@ impl Call<'_> {
             "atan2" => Facts { range: Range::new(-3.15, 3.15), nullable: true, ..plain },
             "sin" | "cos" | "tanh" | "signum" => Facts { range: Range::new(-1.0, 1.0), nullable: true, ..plain },
             "power" => Facts { range: self.power(), ..failing },
-            "lower" | "upper" | "btrim" | "ltrim" | "rtrim" | "reverse" | "initcap" | "left" | "right" | "substr" => plain,
+            "lower" | "upper" | "btrim" | "ltrim" | "rtrim" | "reverse" | "initcap" | "left" | "right" | "substr" => {
+                plain
+            }
             "concat" | "concat_ws" | "overlay" => {
                 Facts { texts: sum_of_texts()?, nullable: nullable || self.name == "overlay", ..plain }
             }
@@ -244,7 +244,8 @@ impl Call<'_> {
             DataType::Duration(_) | DataType::Interval(_) => return Ok((None, true)),
             _ => return Err(refused("date_part", "take parts of a DATE, a TIMESTAMP or a difference of two")),
         }
-        let micros = |r: Range| if *data_type == DataType::Date32 { r.times(Range { lo: DAY, hi: DAY }) } else { Some(r) };
+        let micros =
+            |r: Range| if *data_type == DataType::Date32 { r.times(Range { lo: DAY, hi: DAY }) } else { Some(r) };
         let year = |value: f64| {
             whole((value / DAY).floor())
                 .and_then(chrono::TimeDelta::try_days)

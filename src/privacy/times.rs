@@ -1,10 +1,6 @@
 //! Between which instants does a date or timestamp lie after an interval is added, and how far are two apart?
 
-use datafusion::{
-    arrow::datatypes::DataType,
-    common::ScalarValue,
-    logical_expr::Expr,
-};
+use datafusion::{arrow::datatypes::DataType, common::ScalarValue, logical_expr::Expr};
 
 use super::{expression::Total, facts::Facts, range::Range};
 
@@ -35,7 +31,8 @@ pub(super) fn shifted(
         return None;
     };
     // What may leave the calendar becomes NULL there.
-    let inside = range.is_some_and(|r| !timed(result) || in_micros(r, result).is_some_and(|r| r.within(-CALENDAR, CALENDAR)));
+    let inside =
+        range.is_some_and(|r| !timed(result) || in_micros(r, result).is_some_and(|r| r.within(-CALENDAR, CALENDAR)));
     Some(Facts { nullable: nullable || !inside || !holds, range, holds, ..Facts::unknown() })
 }
 

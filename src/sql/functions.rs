@@ -13,13 +13,17 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
-const REFUSED: [&str; 12] = [
+use super::ranking;
+
+const REFUSED: [&str; 14] = [
     "arrow_cast",
     "arrow_metadata",
     "arrow_try_cast",
     "arrow_typeof",
+    "file_row_index",
     "generate_series",
     "get_field",
+    "input_file_name",
     "lpad",
     "range",
     "repeat",
@@ -48,6 +52,12 @@ impl Vocabulary {
     #[must_use]
     pub fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         self.aggregate.get(name).cloned()
+    }
+
+    /// The window function of this name.
+    #[must_use]
+    pub fn window(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.window.get(name).cloned()
     }
 
     /// The scalar function of this name.
@@ -82,6 +92,7 @@ fn build() -> Vocabulary {
     }
     let mut window = HashMap::new();
     for udf in SessionStateDefaults::default_window_functions() {
+        let udf = ranking::whole(udf);
         for name in udf.aliases().iter().map(String::as_str).chain([udf.name()]) {
             window.insert(name.to_owned(), Arc::clone(&udf));
         }

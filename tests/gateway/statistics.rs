@@ -50,10 +50,15 @@ async fn the_least_and_the_greatest_are_protected_ends_between_the_true_ones() {
 async fn groups_by_month_by_age_and_by_case_are_public_and_complete() {
     let house = House::new().await;
     let asker = house.asker("hanako", "P-WIDE").await;
-    let decades = "SELECT floor(year_of_birth / 10) * 10 AS decade, COUNT(*) AS n FROM demo.person GROUP BY 1 ORDER BY 1";
+    let decades =
+        "SELECT floor(year_of_birth / 10) * 10 AS decade, COUNT(*) AS n FROM demo.person GROUP BY 1 ORDER BY 1";
     let explained = asker.ask(&format!("EXPLAIN {decades}")).await;
     assert_eq!(explained.rows().len(), 1, "no selection is paid for");
-    assert!(explained.numbers("cells")[0].is_some_and(|cells| (10.0..=20.0).contains(&cells)), "{:?}", explained.rows());
+    assert!(
+        explained.numbers("cells")[0].is_some_and(|cells| (10.0..=20.0).contains(&cells)),
+        "{:?}",
+        explained.rows()
+    );
     assert!(explained.numbers("loss_at_binding_order")[0].is_some_and(|loss| loss > 0.0));
     for sql in [
         "EXPLAIN SELECT date_trunc('month', visit_start_date), COUNT(*) FROM demo.visit_occurrence GROUP BY 1",
@@ -77,11 +82,8 @@ async fn groups_by_month_by_age_and_by_case_are_public_and_complete() {
 async fn age_at_an_event_needs_no_bounds_by_hand() {
     let house = House::new().await;
     let sql = "SELECT AVG(EXTRACT(year FROM v.visit_start_date) - p.year_of_birth) AS age FROM";
-    let found = one(
-        &house,
-        &format!("{sql} demo.person p JOIN demo.visit_occurrence v ON v.person_id = p.person_id"),
-    )
-    .await;
+    let found =
+        one(&house, &format!("{sql} demo.person p JOIN demo.visit_occurrence v ON v.person_id = p.person_id")).await;
     let exact = true_number(&format!("{sql} person p JOIN visit_occurrence v ON v.person_id = p.person_id")).await;
     assert!((found - exact).abs() < 15.0, "{found}, in truth {exact}");
 }

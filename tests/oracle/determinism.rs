@@ -11,7 +11,7 @@ use sekisho::{
 use super::{
     database::{Database, Manner},
     grammar::Question,
-    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, unplanned},
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact_given, runtime, unplanned},
 };
 
 struct World {
@@ -85,9 +85,19 @@ fn case(world: &World, number: u64, check: Check) -> Case {
 }
 
 fn run(world: &World, variant: usize, analysis: &Analysis, database: &Database) -> Result<Vec<Opened>, String> {
+    run_given(world, variant, analysis, database, None)
+}
+
+fn run_given(
+    world: &World,
+    variant: usize,
+    analysis: &Analysis,
+    database: &Database,
+    given: Option<&[Opened]>,
+) -> Result<Vec<Opened>, String> {
     let (name, engine, ranges, batch_rows) = &world.variants[variant];
     let tables = database.tables(*ranges, *batch_rows);
-    world.runtime.block_on(exact(engine, analysis, tables)).map_err(|fault| match unplanned(&fault) {
+    world.runtime.block_on(exact_given(engine, analysis, tables, given)).map_err(|fault| match unplanned(&fault) {
         true => String::new(),
         false => format!("{name}: {fault:?}"),
     })
@@ -133,7 +143,7 @@ fn sum_of_parts(
     let mut opened = vec![];
     for part in 0..parts {
         let rows = database.of_persons(|person| of[usize::try_from(person).unwrap()] == part);
-        match run(world, 0, analysis, &rows) {
+        match run_given(world, 0, analysis, &rows, Some(whole)) {
             Ok(vectors) => opened.push(vectors),
             Err(fault) => return Some(fault),
         }

@@ -23,6 +23,8 @@ pub struct Col {
     pub name: String,
     pub ty: Ty,
     pub owner: bool,
+    /// The owner key or NULL.
+    pub half: bool,
     /// A row id or link.
     pub key: bool,
     /// The analyser is expected to know two ends of it.

@@ -62,7 +62,9 @@ impl Gen {
             11 => ("fn:atan2", format!("atan2({a}, {b})")),
             12 if self.wild => ("fn:asin", format!("asin({a})")),
             13 if self.wild => ("fn:power", format!("power({a}, {b})")),
-            14 if self.wild => ("fn:tan", format!("{}({a})", self.pick(&["tan", "cot", "sinh", "cosh", "acosh", "atanh"]))),
+            14 if self.wild => {
+                ("fn:tan", format!("{}({a})", self.pick(&["tan", "cot", "sinh", "cosh", "acosh", "atanh"])))
+            }
             _ => ("fn:nvl", format!("nvl({a}, {b})")),
         };
         self.label(label);
@@ -99,7 +101,10 @@ impl Gen {
             0 | 1 => ("date + interval", format!("({date} + {})", self.interval())),
             2 => ("date - interval", format!("({date} - {})", self.interval())),
             3 => ("fn:make_date", format!("make_date(CAST({year} AS INT), 1, 1)")),
-            4 => ("fn:date_trunc", format!("CAST(date_trunc('{}', {date}) AS DATE)", self.pick(&["month", "year", "week"]))),
+            4 => (
+                "fn:date_trunc",
+                format!("CAST(date_trunc('{}', {date}) AS DATE)", self.pick(&["month", "year", "week"])),
+            ),
             5 => ("fn:date_bin", format!("CAST(date_bin(INTERVAL '7 days', {stamp}) AS DATE)")),
             6 if self.wild => ("fn:to_date", format!("to_date({})", self.expr(cols, Ty::Text, depth))),
             7 if self.wild => {
@@ -120,7 +125,9 @@ impl Gen {
             3 => ("fn:date_trunc", format!("date_trunc('{}', {stamp})", self.pick(&["month", "hour", "day"]))),
             4 => ("fn:date_bin", format!("date_bin(INTERVAL '15 minutes', {stamp})")),
             5 if self.wild => ("fn:to_timestamp", format!("to_timestamp({})", self.expr(cols, Ty::Text, depth))),
-            6 if self.wild => ("fn:to_timestamp_seconds", format!("to_timestamp_seconds({})", self.expr(cols, Ty::Int, depth))),
+            6 if self.wild => {
+                ("fn:to_timestamp_seconds", format!("to_timestamp_seconds({})", self.expr(cols, Ty::Int, depth)))
+            }
             _ => ("fn:nvl", format!("nvl({stamp}, {})", self.literal(Ty::Stamp))),
         };
         self.label(label);
@@ -159,9 +166,8 @@ impl Gen {
             1 => pick(self, Ty::Stamp, |_| true).map(|d| format!("date_trunc('year', {d})")),
             2 => pick(self, Ty::Date, |_| true).map(|d| format!("to_char({d}, '%Y-%m')")),
             3 => pick(self, Ty::Int, |c| c.listed).map(|n| format!("(floor({n} / 2) * 2)")),
-            4 => pick(self, Ty::Int, |c| c.listed).map(|n| {
-                format!("CASE WHEN {n} < 2 THEN 'few' WHEN {n} < 1999 THEN 'some' END")
-            }),
+            4 => pick(self, Ty::Int, |c| c.listed)
+                .map(|n| format!("CASE WHEN {n} < 2 THEN 'few' WHEN {n} < 1999 THEN 'some' END")),
             5 => pick(self, Ty::Int, |c| c.listed).map(|n| format!("(({n} % 3) + 1)")),
             _ => pick(self, Ty::Text, |c| c.listed).map(|t| format!("upper(coalesce({t}, 'none'))")),
         }

@@ -9,7 +9,7 @@ use datafusion::arrow::{
     datatypes::Int64Type,
 };
 use sekisho::{
-    privacy::{Asked, Bounds, Exact, Family, Mechanism, Offer, Plan, Target, add_noise},
+    privacy::{Asked, Bounds, Exact, Family, Mechanism, Noisy, Offer, Plan, Target, add_noise},
     terms::{Cap, Loss, ORDERS},
 };
 
@@ -51,7 +51,7 @@ impl Trial {
         };
         let groups = usize::try_from(self.groups).unwrap();
         let sums = release.partials.iter().map(|_| vec![value; groups]).collect();
-        let noisy = add_noise(&self.plan, vec![Exact::seal(keys, sums, vec![persons; groups])]).unwrap();
+        let noisy = add_noise(&self.plan, Noisy::none(), vec![Exact::seal(keys, sums, vec![persons; groups])]).unwrap();
         noisy.releases()[0].clone()
     }
 

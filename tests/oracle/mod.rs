@@ -13,6 +13,7 @@ mod functions;
 mod grammar;
 mod meaning;
 mod mechanisms;
+mod operators;
 mod picks;
 mod run;
 mod sensitivity;

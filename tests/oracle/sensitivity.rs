@@ -13,7 +13,7 @@ use sekisho::{
 use super::{
     database::{Database, Manner},
     grammar::Question,
-    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, say, unplanned},
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact_given, runtime, say, unplanned},
 };
 
 /// One database serves this many questions.
@@ -113,8 +113,17 @@ fn persons(database: &Database, rng: &mut ChaCha8Rng) -> BTreeSet<i64> {
 const UNPLANNED: &str = "engine_unplanned";
 
 async fn run(setting: &Setting<'_>, analysis: &Analysis, database: &Database) -> Result<Vec<Opened>, String> {
+    run_given(setting, analysis, database, None).await
+}
+
+async fn run_given(
+    setting: &Setting<'_>,
+    analysis: &Analysis,
+    database: &Database,
+    given: Option<&[Opened]>,
+) -> Result<Vec<Opened>, String> {
     let tables = database.tables(setting.ranges, setting.batch_rows);
-    exact(setting.engine, analysis, tables).await.map_err(|fault| match unplanned(&fault) {
+    exact_given(setting.engine, analysis, tables, given).await.map_err(|fault| match unplanned(&fault) {
         true => UNPLANNED.to_owned(),
         false => format!("{fault:?}"),
     })
@@ -128,7 +137,7 @@ async fn removal(
     whole: &[Opened],
     person: i64,
 ) -> Option<String> {
-    let without = match run(setting, analysis, &database.of_persons(|p| p != person)).await {
+    let without = match run_given(setting, analysis, &database.of_persons(|p| p != person), Some(whole)).await {
         Ok(without) => without,
         Err(fault) => return Some(format!("without person {person}: {fault}")),
     };
