@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
+    identity::Oidc,
     keys::{self, Keys},
     record::Books,
     terms::Clock,
@@ -96,14 +97,17 @@ impl Open {
         let folder = directory.join("keys");
         let keys = Keys::load(&folder)?;
         let foreign = config.client_cas.clone();
-        let tls = Tls::new(&identity(&folder, &foreign)?).map_err(|fault| Stop::fault(&fault))?;
+        let tls = Tls::new(&identity(&folder, &foreign)?)?;
         // The port before the books: what follows can take long, and a port in use is the more likely mistake.
         let listener = TcpListener::bind(address)
             .await
             .map_err(|fault| Stop::Fault(format!("cannot listen on {address}: {fault}")))?;
         let address = listener.local_addr().map_err(|fault| Stop::Fault(format!("{address}: {fault}")))?;
         let books = Books::open(directory, &keys, Clock::of_the_machine())?;
-        let gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
+        let mut gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
+        if let Some(oidc) = config.oidc {
+            gateway = gateway.believing(Oidc::new(oidc, Clock::of_the_machine())?);
+        }
         tracing::info!(%address, "the gateway is open");
         Ok(Self { gateway: Arc::new(gateway), listener, tls, folder, foreign, address })
     }
