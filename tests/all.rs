@@ -12,3 +12,5 @@ mod oracle;
 mod shared_data;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod typing;

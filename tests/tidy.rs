@@ -102,7 +102,7 @@ const HOMES: &[(&str, Home)] = &[
 /// What only one place in `src/` may call, as words in a row; and that place.
 const CALLERS: &[(&[&str], &[&str])] = &[
     (&["Exact", "::", "open"], &["privacy/noise.rs"]),
-    (&["Exact", "::", "seal"], &["engine/local.rs"]),
+    (&["Exact", "::", "seal"], &["engine/sums.rs"]),
     (&["exact_stage"], &["gateway/answer.rs"]),
     (&["Noisy", "::", "kept"], &["gateway/kept.rs"]),
 ];

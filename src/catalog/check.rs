@@ -187,6 +187,7 @@ fn foreign_keys(draft: &TableDraft, tables: &BTreeMap<String, Table>) -> Result<
                 column: known.column.name.clone(),
                 table: table.to_owned(),
                 references: references.to_owned(),
+                unit: parent.kind == TableKind::Unit,
                 missing: if known.column.nullable { OutsideRule::Null } else { OutsideRule::Reject },
             })
         })

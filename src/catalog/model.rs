@@ -102,6 +102,8 @@ pub struct ForeignKey {
     pub table: String,
     /// The column there: all of that table's primary key.
     pub references: String,
+    /// Whether each row of that table is one person's: then a link never leads to another person.
+    pub unit: bool,
     /// What ingest does with a link to a row that is missing, duplicated or another person's.
     pub missing: OutsideRule,
 }

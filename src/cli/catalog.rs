@@ -11,9 +11,10 @@ use super::{listing, stop::Stop};
 use crate::{
     catalog::{Column, Domain, Model, Table, TableKind},
     config::Config,
+    privacy::{SETTLED, Settled},
 };
 
-/// Check or show data models.
+/// Check or show data models, and the functions that persons' rows may pass through.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Catalog {
     /// What to do.
@@ -30,6 +31,12 @@ enum Act {
         /// The directory of an enclave whose sekisho.toml names models.
         #[arg(long, value_name = "D", conflicts_with = "files")]
         dir: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the functions of the engine, and what becomes of each over persons' rows.
+    Functions {
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -53,6 +60,7 @@ enum Act {
 pub fn run(catalog: &Catalog, out: &mut dyn Write) -> Result<(), Stop> {
     match &catalog.act {
         Act::Check { files, dir, json } => check(files, dir.as_deref(), *json, out),
+        Act::Functions { json } => functions(*json, out),
         Act::Show { model, table, json } => {
             let model = read(model)?;
             match table {
@@ -81,6 +89,11 @@ fn check(files: &[PathBuf], dir: Option<&Path>, as_json: bool, out: &mut dyn Wri
     };
     let columns = ["model", "version", "unit_tables", "reference_tables", "public_tables", "refused_tables", "columns"];
     listing::write(&models.iter().map(line).collect::<Value>(), &columns, as_json, out)
+}
+
+fn functions(as_json: bool, out: &mut dyn Write) -> Result<(), Stop> {
+    let line = |f: &Settled| json!({"function": f.name, "persons_rows": f.verdict.as_str(), "note": f.note});
+    listing::write(&SETTLED.iter().map(line).collect::<Value>(), &["function", "persons_rows", "note"], as_json, out)
 }
 
 fn read(named: &str) -> Result<Model, Stop> {

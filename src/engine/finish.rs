@@ -19,7 +19,7 @@ use datafusion::{
 
 use super::{
     Engine, EngineFault, RangedTables,
-    local::{bind, positional},
+    local::{Placed, bind},
 };
 use crate::privacy::{Analysis, Noisy};
 
@@ -42,9 +42,8 @@ pub async fn finish(
     noisy: &Noisy,
     tables: &dyn RangedTables,
 ) -> Result<Finished, EngineFault> {
-    let released = noisy.releases().iter().map(|b| positional(b.clone())).collect::<Result<Vec<_>, _>>()?;
     let plan = without_division_by_zero(analysis.finish().clone())?;
-    let mut finished = run(engine, plan, tables, &released).await?;
+    let mut finished = run(engine, plan, tables, &Placed::after(noisy)?).await?;
     let mut fields = vec![];
     for (index, field) in finished.schema.fields().iter().enumerate() {
         let noisy_field = analysis.passed().get(index).cloned().flatten().and_then(|passed| {
@@ -66,7 +65,7 @@ pub async fn public_answer(
     plan: &LogicalPlan,
     tables: &dyn RangedTables,
 ) -> Result<Finished, EngineFault> {
-    let finished = run(engine, plan.clone(), tables, &[]).await?;
+    let finished = run(engine, plan.clone(), tables, &Placed::default()).await?;
     let fields: Vec<Field> = finished.schema.fields().iter().map(|f| plain(f)).collect();
     let schema = Arc::new(Schema::new(fields));
     Ok(Finished { batches: retype(&finished.batches, &schema)?, schema })
@@ -101,9 +100,9 @@ async fn run(
     engine: &Engine,
     plan: LogicalPlan,
     tables: &dyn RangedTables,
-    placeholders: &[Arc<dyn TableProvider>],
+    placed: &Placed,
 ) -> Result<Finished, EngineFault> {
-    let bound = bind(plan, tables, placeholders, None)?;
+    let bound = bind(plan, tables, placed, None)?;
     let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;
     let schema = physical.schema();
     let batches = collect(physical, engine.state().task_ctx()).await.map_err(EngineFault::run)?;

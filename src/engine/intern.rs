@@ -288,7 +288,7 @@ fn recent_place(value: i64) -> usize {
     usize::try_from(hash).unwrap_or(0)
 }
 
-fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
+pub(super) fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
     let shape = |_| EngineFault::Shape;
     match array.data_type() {
         DataType::Date32 => {
@@ -300,7 +300,7 @@ fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
 }
 
 /// The bits of a number such that integers compare as the numbers do; -0 is 0, every NaN the same.
-fn ordered_bits(value: f64) -> i64 {
+pub(super) fn ordered_bits(value: f64) -> i64 {
     let value = if value == 0.0 {
         0.0
     } else if value.is_nan() {
@@ -391,8 +391,8 @@ pub(super) fn mix(value: u64) -> u64 {
 }
 
 /// A hasher for small integers that the fold itself has made.
-#[derive(Default)]
-struct Mixer(u64);
+#[derive(Default, Clone)]
+pub(super) struct Mixer(u64);
 
 impl Hasher for Mixer {
     fn finish(&self) -> u64 {
@@ -409,14 +409,17 @@ impl Hasher for Mixer {
     fn write_i64(&mut self, value: i64) {
         self.0 ^= value.cast_unsigned();
     }
+    fn write_u64(&mut self, value: u64) {
+        self.0 ^= value;
+    }
 }
 
 /// A hasher for texts that come from rows: seeded, so that nobody can prepare texts that collide.
 #[derive(Clone)]
-struct Seeded(u64);
+pub(super) struct Seeded(u64);
 
 impl Seeded {
-    fn new(secret: &[u8; 32]) -> Self {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
         Self(keyed_hash(secret, &[Value::Text("the seed of the hash of texts".into())]))
     }
 }
@@ -429,7 +432,7 @@ impl BuildHasher for Seeded {
 }
 
 /// Eight bytes at a time: each step multiplies the state, the word folded in, to 128 bits and folds the halves.
-struct Words(u64);
+pub(super) struct Words(u64);
 
 impl Hasher for Words {
     fn finish(&self) -> u64 {

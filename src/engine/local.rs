@@ -1,13 +1,9 @@
 //! How is the exact stage of a plan run on this machine?
 
-use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroUsize, ops::Range, sync::Arc};
 
 use datafusion::{
-    arrow::{
-        array::{ArrayRef, RecordBatch},
-        compute::concat_batches,
-        datatypes::SchemaRef,
-    },
+    arrow::{array::RecordBatch, compute::concat_batches, datatypes::Schema},
     catalog::TableProvider,
     common::tree_node::{Transformed, TransformedResult},
     datasource::{MemTable, provider_as_source},
@@ -26,12 +22,13 @@ use tokio::task::JoinSet;
 
 use super::{
     EngineFault, RangedTables,
-    intern::{Value, array_of, value_of},
-    person_aggregate::{Fold, Sums},
+    intern::{Value, value_of},
+    person_aggregate::Fold,
     sides::smaller_first,
+    sums::{Sums, merge, seal},
 };
 use crate::{
-    privacy::{Analysis, Exact, Filled, Release, placeholder},
+    privacy::{Analysis, Exact, Filled, Noisy, Release, placeholder},
     sql::{Standing, catalogued},
 };
 
@@ -94,15 +91,20 @@ impl Engine {
     /// # Errors
     /// [`EngineFault::Planned`]; it depends on no row.
     pub async fn rehearse(&self, analysis: &Analysis, tables: &dyn RangedTables) -> Result<(), EngineFault> {
-        let empty = analysis.public_inputs().iter().map(|plan| empty(plan)).collect::<Result<Vec<_>, _>>()?;
+        let inputs = analysis.public_inputs().iter();
+        let public = inputs.map(|plan| empty(plan.schema().as_arrow()).map(Some)).collect::<Result<Vec<_>, _>>()?;
+        let releases = analysis.releases().iter().map(|r| empty(&Schema::new(r.fields())));
+        let filled = Placed { public, releases: releases.collect::<Result<Vec<_>, _>>()? };
+        for plan in analysis.public_inputs() {
+            self.physical(&self.optimised(plan)?, tables, &filled, None).await?;
+        }
         for release in analysis.releases() {
-            let plan = self.optimised(&release.input)?;
-            self.physical(&plan, tables, &empty, Some(0)).await?;
+            self.physical(&self.optimised(&release.input)?, tables, &filled, Some(0)).await?;
         }
         Ok(())
     }
 
-    /// The bounded sums of every release of `analysis`.
+    /// The bounded sums of the releases of one stage of `analysis`; `earlier` are the noised releases before it.
     ///
     /// Exact values: they come sealed, and only noise opens them. The caller holds a reservation; see
     /// `gateway/answer.rs`.
@@ -112,21 +114,31 @@ impl Engine {
     pub async fn exact_stage(
         &self,
         analysis: &Analysis,
+        stage: Range<usize>,
+        earlier: &Noisy,
         tables: Arc<dyn RangedTables>,
     ) -> Result<Vec<Exact>, EngineFault> {
-        let mut public = vec![];
-        for plan in analysis.public_inputs() {
-            let optimised = self.optimised(plan)?;
-            let physical = self.physical(&optimised, tables.as_ref(), &public, None).await?;
-            let schema = physical.schema();
-            let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
-            let rows = concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?;
-            public.push(positional(rows)?);
+        let releases = analysis.releases().get(stage).ok_or(EngineFault::Shape)?;
+        let wanted: BTreeSet<usize> = releases.iter().flat_map(|r| analysis.inputs_of(&r.input)).collect();
+        let mut filled = Placed::after(earlier)?;
+        for (index, plan) in analysis.public_inputs().iter().enumerate() {
+            let rows = match wanted.contains(&index) {
+                true => {
+                    let optimised = self.optimised(plan)?;
+                    let physical = self.physical(&optimised, tables.as_ref(), &filled, None).await?;
+                    let schema = physical.schema();
+                    let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
+                    let rows = concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?;
+                    Some(positional(rows)?)
+                }
+                false => None,
+            };
+            filled.public.push(rows);
         }
-        let public = Arc::new(public);
+        let filled = Arc::new(filled);
         let mut exact = vec![];
-        for release in analysis.releases() {
-            exact.push(self.one_release(release, &tables, &public).await?);
+        for release in releases {
+            exact.push(self.one_release(release, &tables, &filled).await?);
         }
         Ok(exact)
     }
@@ -135,7 +147,7 @@ impl Engine {
         &self,
         release: &Release,
         tables: &Arc<dyn RangedTables>,
-        public: &Arc<Vec<Arc<dyn TableProvider>>>,
+        filled: &Arc<Placed>,
     ) -> Result<Exact, EngineFault> {
         let lists = match &release.public_groups {
             Some(groups) => Some(
@@ -150,10 +162,10 @@ impl Engine {
         let shared = Arc::new((release.clone(), lists));
         let tasks = stream::iter(0..tables.ranges()).map(|range| {
             let (engine, plan, shared) = (self.clone(), Arc::clone(&plan), Arc::clone(&shared));
-            let (tables, public) = (Arc::clone(tables), Arc::clone(public));
+            let (tables, filled) = (Arc::clone(tables), Arc::clone(filled));
             async move {
                 let task = async move {
-                    let physical = engine.physical(&plan, tables.as_ref(), &public, Some(range)).await?;
+                    let physical = engine.physical(&plan, tables.as_ref(), &filled, Some(range)).await?;
                     let mut rows = execute_stream(physical, engine.state.task_ctx()).map_err(EngineFault::run)?;
                     let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
                     while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
@@ -185,11 +197,34 @@ impl Engine {
         &self,
         plan: &LogicalPlan,
         tables: &dyn RangedTables,
-        public: &[Arc<dyn TableProvider>],
+        filled: &Placed,
         range: Option<u32>,
     ) -> Result<Arc<dyn ExecutionPlan>, EngineFault> {
-        let bound = bind(plan.clone(), tables, public, range)?;
+        let bound = bind(plan.clone(), tables, filled, range)?;
         self.state.query_planner().create_physical_plan(&bound, &self.state).await.map_err(EngineFault::planned)
+    }
+}
+
+/// What stands for placeholders: public parts that were evaluated, and releases that were noised.
+#[derive(Default)]
+pub(super) struct Placed {
+    public: Vec<Option<Arc<dyn TableProvider>>>,
+    releases: Vec<Arc<dyn TableProvider>>,
+}
+
+impl Placed {
+    /// Noised releases alone.
+    pub(super) fn after(noisy: &Noisy) -> Result<Self, EngineFault> {
+        let releases = noisy.releases().iter().map(|batch| positional(batch.clone()));
+        Ok(Self { public: vec![], releases: releases.collect::<Result<_, _>>()? })
+    }
+
+    fn get(&self, source: Filled) -> Result<Arc<dyn TableProvider>, EngineFault> {
+        let found = match source {
+            Filled::PublicInput(index) => self.public.get(index).cloned().flatten(),
+            Filled::Release(index) => self.releases.get(index).cloned(),
+        };
+        found.ok_or(EngineFault::Missing)
     }
 }
 
@@ -197,7 +232,7 @@ impl Engine {
 pub(super) fn bind(
     plan: LogicalPlan,
     tables: &dyn RangedTables,
-    placeholders: &[Arc<dyn TableProvider>],
+    placed: &Placed,
     range: Option<u32>,
 ) -> Result<LogicalPlan, EngineFault> {
     let mut missing = None;
@@ -208,8 +243,7 @@ pub(super) fn bind(
                 let unit = matches!(table.standing, Standing::Unit { .. });
                 tables.table(&table.schema, &table.name, range.filter(|_| unit))
             } else if let Some(filled) = placeholder(&scan) {
-                let (Filled::PublicInput(index) | Filled::Release(index)) = filled.source;
-                placeholders.get(index).cloned().ok_or(EngineFault::Missing)
+                placed.get(filled.source)
             } else {
                 Err(EngineFault::Missing)
             };
@@ -224,14 +258,13 @@ pub(super) fn bind(
     missing.map_or(Ok(bound), Err)
 }
 
-fn empty(plan: &LogicalPlan) -> Result<Arc<dyn TableProvider>, EngineFault> {
-    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-    positional(RecordBatch::new_empty(schema))
+fn empty(schema: &Schema) -> Result<Arc<dyn TableProvider>, EngineFault> {
+    positional(RecordBatch::new_empty(Arc::new(schema.clone())))
 }
 
 /// A batch as a table whose columns are named by position.
 pub(super) fn positional(rows: RecordBatch) -> Result<Arc<dyn TableProvider>, EngineFault> {
-    use datafusion::arrow::datatypes::{Field, Schema};
+    use datafusion::arrow::datatypes::Field;
     let fields: Vec<Field> = rows
         .schema()
         .fields()
@@ -244,45 +277,4 @@ pub(super) fn positional(rows: RecordBatch) -> Result<Arc<dyn TableProvider>, En
     let rows = RecordBatch::try_new_with_options(Arc::clone(&schema), rows.columns().to_vec(), &options)
         .map_err(|_| EngineFault::Shape)?;
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![rows]]).map_err(EngineFault::planned)?))
-}
-
-fn merge(all: &mut Sums, more: Sums) -> Result<(), EngineFault> {
-    for (key, sums) in more {
-        match all.get_mut(&key) {
-            Some(known) => {
-                for (mine, theirs) in known.iter_mut().zip(sums) {
-                    *mine = mine.checked_add(theirs).ok_or(EngineFault::Overflow)?;
-                }
-            }
-            None => {
-                all.insert(key, sums);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The sums in key order; with public lists, one row for every combination, zero where nobody is.
-fn seal(release: &Release, public: Option<&[BTreeSet<Value>]>, mut all: Sums) -> Result<Exact, EngineFault> {
-    let zeros = vec![0; release.partials.len() + 1];
-    if let Some(lists) = public {
-        let mut cells: Vec<Vec<Value>> = vec![vec![]];
-        for list in lists {
-            cells = cells
-                .into_iter()
-                .flat_map(|cell| list.iter().map(move |value| [cell.as_slice(), std::slice::from_ref(value)].concat()))
-                .collect();
-        }
-        for cell in cells {
-            all.entry(cell).or_insert_with(|| zeros.clone());
-        }
-    }
-    let mut keys: Vec<ArrayRef> = vec![];
-    for index in 0..release.keys {
-        let values = all.keys().map(|key| key.get(index)).collect::<Option<Vec<_>>>().ok_or(EngineFault::Shape)?;
-        keys.push(array_of(&values, release.schema.field(index).data_type())?);
-    }
-    let column = |index: usize| all.values().map(|s| s.get(index).copied().unwrap_or(0)).collect::<Vec<i64>>();
-    let sums = (0..release.partials.len()).map(column).collect();
-    Ok(Exact::seal(keys, sums, column(release.partials.len())))
 }

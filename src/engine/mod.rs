@@ -12,8 +12,10 @@ mod fault;
 mod finish;
 mod intern;
 mod local;
+mod marks;
 mod person_aggregate;
 mod sides;
+mod sums;
 mod tables;
 
 pub use fault::EngineFault;

@@ -4,10 +4,7 @@
 //! begins, weights (m), the groups bound (C) and the clamps are applied and the bounded integers are added up
 //! (privacy.md section 3, steps 1 to 4). A group leaves only if some person kept it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeSet, ops::Range};
 
 use datafusion::arrow::{
     array::{AsArray, RecordBatch},
@@ -19,11 +16,10 @@ use super::{
     EngineFault,
     columns::Seen,
     intern::{Interner, OUTSIDE, Value, index, mix},
+    marks::Marks,
+    sums::{Added, Sums},
 };
 use crate::privacy::{Kind, Partial, Release};
-
-/// The bounded sums of some whole persons: for each group one sum per partial, then the persons who kept it.
-pub(super) type Sums = BTreeMap<Vec<Value>, Vec<i64>>;
 
 /// The fold over the rows of some whole persons.
 pub(super) struct Fold<'a> {
@@ -34,6 +30,7 @@ pub(super) struct Fold<'a> {
     interner: Interner,
     ids: Vec<u32>,
     columns: Vec<Seen>,
+    marks: Marks,
     person: Option<i64>,
     scratch: Scratch,
     /// The person's slots with their keyed hashes.
@@ -68,6 +65,7 @@ impl<'a> Fold<'a> {
             interner: Interner::new(release.keys, public, secret),
             ids: vec![],
             columns: release.partials.iter().map(|_| Seen::default()).collect(),
+            marks: Marks::new(release, secret)?,
             person: None,
             scratch: Scratch { turn: 1, ..Scratch::default() },
             kept: vec![],
@@ -90,6 +88,7 @@ impl<'a> Fold<'a> {
         for (partial, seen) in self.release.partials.iter().zip(&mut self.columns) {
             seen.read(partial, batch)?;
         }
+        self.marks.read(batch)?;
         let groups = self.interner.groups().len();
         self.scratch.slots.resize(groups, (0, 0));
         self.sums.resize(groups * (self.release.partials.len() + 1), 0);
@@ -100,7 +99,7 @@ impl<'a> Fold<'a> {
                 self.close()?;
             }
             // Whoever begins before this batch or may go on after it is folded in the scratch list.
-            let whole = self.person.is_none() && to < owners.len();
+            let whole = self.person.is_none() && to < owners.len() && self.marks.is_empty();
             match self.one_id(from, to).filter(|_| whole) {
                 Some(id) => self.in_one_group(id, from, to)?,
                 None => {
@@ -125,7 +124,7 @@ impl<'a> Fold<'a> {
     /// One row is one group, at most C, and counts at most m times: there is nothing to choose and nothing to weigh.
     fn singles(&mut self, owners: &[i64], runs: usize) -> Result<usize, EngineFault> {
         let (Some(first), Some(last)) = (owners.first(), owners.len().checked_sub(1)) else { return Ok(0) };
-        if runs != owners.len() || runs < 3 {
+        if runs != owners.len() || runs < 3 || !self.marks.is_empty() {
             return Ok(0);
         }
         let from = usize::from(self.person == Some(*first));
@@ -175,6 +174,9 @@ impl<'a> Fold<'a> {
                 cell.0 += seen;
                 cell.1 += i128::from(units);
             }
+            let columns = &self.columns;
+            let seen = |place: usize| columns.get(place).is_some_and(|seen| seen.at(row).0 > 0);
+            self.marks.note(u32::try_from(slot).map_err(|_| EngineFault::Shape)?, row, seen);
         }
         Ok(())
     }
@@ -184,10 +186,10 @@ impl<'a> Fold<'a> {
         self.close()?;
         let width = self.release.partials.len() + 1;
         let mut all = Sums::new();
-        for (group, sums) in self.interner.groups().iter().zip(self.sums.chunks(width)) {
+        for ((id, group), sums) in (0_u32..).zip(self.interner.groups()).zip(self.sums.chunks(width)) {
             // INVARIANT: a group that nobody kept does not exist for the mechanism (privacy.md section 3.3).
             if sums.last().is_some_and(|persons| *persons > 0) {
-                all.insert(group.key.clone(), sums.to_vec());
+                all.insert(group.key.clone(), Added { sums: sums.to_vec(), marked: self.marks.take(id) });
             }
         }
         Ok(all)
@@ -198,6 +200,7 @@ impl<'a> Fold<'a> {
         let Some(person) = self.person.take() else { return Ok(()) };
         let width = self.release.partials.len();
         let kept = self.keep(person);
+        self.marks.settle();
         for place in 0..kept {
             let slot = index(self.kept.get(place).map_or(u32::MAX, |(_, slot)| *slot));
             let group = index(self.scratch.groups.get(slot).copied().ok_or(EngineFault::Shape)?);
@@ -210,7 +213,12 @@ impl<'a> Fold<'a> {
                 *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
             }
             *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
+            let seen = |place: usize| cells.get(place).map_or(0, |cell| cell.0);
+            let (slot, group) = (u32::try_from(slot), u32::try_from(group));
+            let (Ok(slot), Ok(group)) = (slot, group) else { return Err(EngineFault::Shape) };
+            self.marks.add(person, slot, group, seen)?;
         }
+        self.marks.clear();
         self.scratch.clear();
         Ok(())
     }
@@ -250,6 +258,8 @@ fn bounded(partial: &Partial, (seen, sum): (i64, i128), rows_per_group: i64) -> 
     match partial.kind {
         Kind::Rows => Ok(seen.min(rows_per_group)),
         Kind::Person => Ok(i64::from(seen > 0)),
+        // Not a sum: see `marks.rs`.
+        Kind::Values { .. } | Kind::Histogram { .. } => Ok(0),
         Kind::Sum { .. } => {
             if seen <= rows_per_group {
                 return i64::try_from(sum).map_err(|_| EngineFault::Overflow);

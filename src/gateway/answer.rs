@@ -187,12 +187,17 @@ impl Gateway {
         _paid: &Reservation,
         tables: Arc<dyn RangedTables>,
     ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
-        let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), tables).await?;
-        let plan = plan.clone();
-        // The text of a panic may hold values: only that there was one goes on.
-        let noisy =
-            tokio::task::spawn_blocking(move || add_noise(&plan, exact)).await.map_err(|_| EngineFault::Lost)?;
-        Ok(noisy?)
+        let mut noisy = Noisy::none();
+        // A later stage reads what an earlier one released: noised before anything more is computed.
+        for stage in plan.analysis().stages() {
+            let tables = Arc::clone(&tables);
+            let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), stage, &noisy, tables).await?;
+            let (plan, earlier) = (plan.clone(), noisy);
+            // The text of a panic may hold values: only that there was one goes on.
+            let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
+            noisy = drawn.map_err(|_| EngineFault::Lost)??;
+        }
+        Ok(noisy)
     }
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {

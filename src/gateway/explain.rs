@@ -23,8 +23,10 @@ pub(super) fn schema() -> SchemaRef {
         text("mechanism"),
         text("bound"),
         text("origin"),
+        number("loss_at_binding_order"),
         number("epsilon_if_only_question"),
         number("half_width_95"),
+        text("half_width_of"),
         Field::new("cells", DataType::Int64, true),
         number("question_epsilon"),
         number("remaining_after"),
@@ -46,8 +48,10 @@ pub(super) fn plan(plan: &Plan, offer: &Offer) -> Result<Release, Refusal> {
         text(|l| &l.mechanism),
         text(|l| &l.bound),
         text(|l| &l.origin),
+        number(&|l| l.loss_at_binding_order),
         number(&|l| l.epsilon),
         number(&|l| l.half_width_95),
+        text(|l| l.half_width_of),
         Arc::new(Int64Array::from_iter(lines.iter().map(|l| l.cells.and_then(integer)))),
         number(&|_| plan.priced().epsilon),
         number(&|_| remaining),
@@ -64,7 +68,9 @@ pub(super) fn public() -> Result<Release, Refusal> {
             "mechanism" => {
                 Arc::new(StringArray::from(vec!["none: about nobody, answered exactly and free"])) as ArrayRef
             }
-            "question_epsilon" | "epsilon_if_only_question" => Arc::new(Float64Array::from(vec![0.0])),
+            "question_epsilon" | "loss_at_binding_order" | "epsilon_if_only_question" => {
+                Arc::new(Float64Array::from(vec![0.0]))
+            }
             _ => datafusion::arrow::array::new_null_array(field.data_type(), 1),
         })
         .collect();

@@ -59,6 +59,8 @@ impl Settings {
             ("accuracy", self.accuracy.map(|v| v.to_string())),
             ("rows_per_group", self.asked.rows_per_group.map(|v| v.to_string())),
             ("groups", self.asked.groups.map(|v| v.to_string())),
+            ("distinct_values", self.asked.distinct_values.map(|v| v.to_string())),
+            ("display", self.asked.non_negative.then(|| "non_negative".to_owned())),
             ("intervals", self.asked.intervals.then(|| "on".to_owned())),
             ("deadline", self.deadline.map(|v| v.to_string())),
             ("rules", self.rules.clone()),
@@ -87,6 +89,14 @@ impl Settings {
             "accuracy" => self.accuracy = positive("a half-width above zero")?,
             "rows_per_group" => self.asked.rows_per_group = count("a whole number from 1 to 65536")?,
             "groups" => self.asked.groups = count("a whole number from 1 to 65536")?,
+            "distinct_values" => self.asked.distinct_values = count("a whole number from 1 to 65536")?,
+            "display" => {
+                self.asked.non_negative = match value {
+                    Some("non_negative") => true,
+                    None | Some("raw") => false,
+                    Some(_) => return Err(wrong("raw or non_negative")),
+                };
+            }
             "intervals" => {
                 self.asked.intervals = match value {
                     Some("on" | "true" | "1") => true,
@@ -140,6 +150,8 @@ mod tests {
             ("accuracy", "50", "nan"),
             ("rows_per_group", "4", "0"),
             ("groups", "8", "x"),
+            ("distinct_values", "32", "-2"),
+            ("display", "non_negative", "rounded"),
             ("intervals", "on", "perhaps"),
             ("deadline", "16", "17"),
             ("rules", "none", "jp-ndb"),

@@ -10,15 +10,15 @@ use datafusion::{
     common::{Column, JoinConstraint, JoinType, NullEquality},
     functions::core::expr_fn::coalesce,
     logical_expr::{
-        Aggregate, AggregateUDF, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window, WindowFrame,
-        WindowFunctionDefinition, expr::WindowFunction, lit,
+        Aggregate, AggregateUDF, Distinct, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window,
+        WindowFrame, WindowFunctionDefinition, expr::WindowFunction, lit,
     },
 };
 
 use super::{
     expression::refused,
     facts::Facts,
-    typing::{Defaults, Owned, Walk, built},
+    typing::{Defaults, Owned, Walk, built, columns},
 };
 use crate::{
     sql::{Standing, catalogued, vocabulary},
@@ -26,28 +26,39 @@ use crate::{
 };
 
 /// `left` without the persons whose rows here and in `right` together make more than W rows of a join. It is decided
-/// before the join, so that no more than W rows are ever made of one person.
-pub(super) fn before_join(walk: &mut Walk<'_>, left: Owned, right: &Owned) -> Result<Owned, Refusal> {
+/// before the join, so that no more than W rows are ever made of one person. With [`JoinType::Left`] the persons who
+/// have no row in `right` stay.
+pub(super) fn before_join(walk: &mut Walk<'_>, left: Owned, right: &Owned, kind: JoinType) -> Result<Owned, Refusal> {
     let (person, rows) = (walk.fresh("person"), walk.fresh("rows"));
     let owner = right.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
     let counted_right = vec![count_rows()?.alias(rows.clone())];
     let per_person = built(Aggregate::try_new(Arc::new(right.plan.clone()), vec![owner.clone()], counted_right))?;
     let items = vec![owner.alias(person.clone()), Expr::Column(Column::from_name(rows.clone()))];
     let per_person = built(Projection::try_new(items, Arc::new(LogicalPlan::Aggregate(per_person))))?;
-    let passed = passed_on(&left);
+    let passed = columns(&left.plan);
     let (left, mine) = counted(walk, left)?;
     let key = left.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
-    let joined = built(Join::try_new(
+    let theirs = Expr::Column(Column::from_name(rows));
+    let few = |theirs: Expr| (mine.clone() * theirs).lt_eq(most(walk));
+    let inner = kind == JoinType::Inner;
+    let joined = LogicalPlan::Join(built(Join::try_new(
         Arc::new(left.plan),
         Arc::new(LogicalPlan::Projection(per_person)),
         vec![(key, Expr::Column(Column::from_name(person)))],
-        Some((mine * Expr::Column(Column::from_name(rows))).lt_eq(most(walk))),
-        JoinType::Inner,
+        inner.then(|| few(theirs.clone())),
+        if inner { JoinType::Inner } else { JoinType::Left },
         JoinConstraint::On,
         NullEquality::NullEqualsNothing,
         false,
-    ))?;
-    only(passed, LogicalPlan::Join(joined), left.owner, left.facts, left.rows_max, left.defaults)
+    ))?);
+    let joined = match inner {
+        true => joined,
+        false => {
+            let few = few(coalesce(vec![theirs, lit(0_i64)]));
+            LogicalPlan::Filter(built(Filter::try_new(few, Arc::new(joined)))?)
+        }
+    };
+    only(passed, joined, left.owner, left.facts, left.rows_max, left.defaults)
 }
 
 /// `owned` without the persons of whose rows a join with `public` on `on` would make more than W.
@@ -71,8 +82,8 @@ pub(super) fn before_public_join(
     let counted = vec![count_rows()?.alias(rows.clone())];
     let matches = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(public.clone()), keys, counted))?);
     let matches = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(matches)))?);
-    let passed = passed_on(&owned);
-    let Owned { plan, owner, facts, rows_max, defaults } = owned;
+    let passed = columns(&owned.plan);
+    let Owned { plan, owner, facts, rows_max, defaults, halves } = owned;
     let joined = LogicalPlan::Join(built(Join::try_new(
         Arc::new(plan),
         Arc::new(matches),
@@ -83,7 +94,7 @@ pub(super) fn before_public_join(
         NullEquality::NullEqualsNothing,
         false,
     ))?);
-    let joined = Owned { plan: joined, owner, facts, rows_max, defaults };
+    let joined = Owned { plan: joined, owner, facts, rows_max, defaults, halves };
     let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
     let of_one_row = coalesce(vec![Expr::Column(Column::from_name(rows)), lit(1_i64)]);
     let (joined, all) = over_person(walk, joined, sum, of_one_row)?;
@@ -100,10 +111,6 @@ fn count_rows() -> Result<Expr, Refusal> {
     Ok(count.call(vec![lit(1_i64)]))
 }
 
-fn passed_on(owned: &Owned) -> Vec<Expr> {
-    owned.plan.schema().iter().map(|field| Expr::Column(Column::from(field))).collect()
-}
-
 /// The step with the columns `passed` alone, which stand first in `plan`.
 fn only(
     passed: Vec<Expr>,
@@ -115,7 +122,7 @@ fn only(
 ) -> Result<Owned, Refusal> {
     facts.truncate(passed.len());
     let plan = LogicalPlan::Projection(built(Projection::try_new(passed, Arc::new(plan)))?);
-    Ok(Owned { plan, owner, facts, rows_max, defaults })
+    Ok(Owned { plan, owner, facts, rows_max, defaults, halves: None })
 }
 
 /// The step with one hidden column more: how many rows the person has in it.
@@ -166,6 +173,15 @@ pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
                 .map(|(_, field)| Column::from(field))
                 .collect()
         }
+        // Grouped by one key: each of its values stands once.
+        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.as_slice() {
+            [Expr::GroupingSet(_)] => BTreeSet::new(),
+            [_] => aggregate.schema.iter().take(1).map(Column::from).collect(),
+            _ => BTreeSet::new(),
+        },
+        LogicalPlan::Distinct(Distinct::All(input)) if input.schema().fields().len() == 1 => {
+            input.schema().iter().map(Column::from).collect()
+        }
         _ => BTreeSet::new(),
     }
 }
@@ -182,6 +198,17 @@ pub(super) fn rows(plan: &LogicalPlan) -> Option<u64> {
         }
         LogicalPlan::Values(values) => u64::try_from(values.values.len()).ok(),
         LogicalPlan::EmptyRelation(_) => Some(1),
+        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => Some(1),
+        LogicalPlan::Aggregate(aggregate) if !matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) => {
+            rows(&aggregate.input)
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) => rows(input),
+        LogicalPlan::Union(union) => {
+            union.inputs.iter().try_fold(0_u64, |all, input| Some(all.saturating_add(rows(input)?)))
+        }
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            rows(&join.left)?.checked_mul(rows(&join.right)?)
+        }
         _ => None,
     }
 }

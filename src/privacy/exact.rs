@@ -43,22 +43,42 @@ pub struct Exact {
     sums: Vec<Vec<i64>>,
     /// How many persons kept each group; what selection looks at.
     persons: Vec<i64>,
+    /// For each partial that is a histogram, in their order: one per group.
+    histograms: Vec<Vec<Histogram>>,
+}
+
+/// How many parts of rows each candidate has, by its place from 0; in order, those with none left out.
+pub type Histogram = Vec<(u32, i64)>;
+
+/// The contents of an [`Exact`], opened.
+pub(super) struct Opened {
+    pub(super) keys: Vec<ArrayRef>,
+    pub(super) sums: Vec<Vec<i64>>,
+    pub(super) persons: Vec<i64>,
+    pub(super) histograms: Vec<Vec<Histogram>>,
 }
 
 impl Exact {
     /// Seals what the exact stage computed. All vectors have one entry per group.
     pub fn seal(keys: Vec<ArrayRef>, sums: Vec<Vec<i64>>, persons: Vec<i64>) -> Self {
-        Self { keys, sums, persons }
+        Self { keys, sums, persons, histograms: vec![] }
+    }
+
+    /// The same with the histograms of those partials that are one; the sums of these partials mean nothing.
+    pub fn with_histograms(self, histograms: Vec<Vec<Histogram>>) -> Self {
+        Self { histograms, ..self }
     }
 
     /// Opens the seal, for noise alone.
-    pub(super) fn open(self) -> (Vec<ArrayRef>, Vec<Vec<i64>>, Vec<i64>) {
-        (self.keys, self.sums, self.persons)
+    pub(super) fn open(self) -> Opened {
+        Opened { keys: self.keys, sums: self.sums, persons: self.persons, histograms: self.histograms }
     }
 
     /// The exact sums, for the oracles that prove the analyser. Nothing that serves may call it.
     #[must_use]
-    pub fn dangerous_exact_for_tests(self) -> (Vec<ArrayRef>, Vec<Vec<i64>>, Vec<i64>) {
-        self.open()
+    #[expect(clippy::type_complexity, reason = "taken apart at once by its one caller")]
+    pub fn dangerous_exact_for_tests(self) -> (Vec<ArrayRef>, Vec<Vec<i64>>, Vec<i64>, Vec<Vec<Histogram>>) {
+        let Opened { keys, sums, persons, histograms } = self.open();
+        (keys, sums, persons, histograms)
     }
 }

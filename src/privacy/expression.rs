@@ -17,8 +17,10 @@ use datafusion::{
 
 use super::{
     facts::{Facts, number},
+    group_keys::with_image,
+    guarded::guarded_sum,
     range::Range,
-    scalar_functions,
+    scalar_functions, times,
 };
 use crate::terms::Refusal;
 
@@ -45,7 +47,7 @@ impl Scope<'_> {
                 let facts = self.facts_of(&column)?.clone();
                 Ok(Total { expr: Expr::Column(column), facts })
             }
-            other => self.total(&other),
+            other => Ok(with_image(self, self.total(&other)?)),
         }
     }
 
@@ -90,7 +92,8 @@ impl Scope<'_> {
                 Ok(boolean(Expr::Between(between), fixed))
             }
             Expr::InList(list) => self.in_list(list),
-            Expr::Like(like) => self.like(like),
+            Expr::Like(like) => self.like(like, false),
+            Expr::SimilarTo(like) => self.like(like, true),
             Expr::Case(case) => self.case(case),
             Expr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type()),
             Expr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type()),
@@ -139,15 +142,18 @@ impl Scope<'_> {
         Ok(boolean(Expr::InList(InList::new(Box::new(value.expr), members, list.negated)), fixed))
     }
 
-    fn like(&self, like: &Like) -> Result<Total, Refusal> {
+    fn like(&self, like: &Like, regular: bool) -> Result<Total, Refusal> {
         let value = self.total(&like.expr)?;
         let pattern = self.total(&like.pattern)?;
         if !matches!(pattern.expr, Expr::Literal(..)) {
             return Err(refused("LIKE", "give the pattern as a literal"));
         }
+        if regular && !scalar_functions::pattern_compiles(&pattern.expr) {
+            return Err(refused("SIMILAR TO", "this pattern is no regular expression"));
+        }
         let mut like = like.clone();
         (*like.expr, *like.pattern) = (value.expr, pattern.expr);
-        Ok(boolean(Expr::Like(like), value.facts.fixed))
+        Ok(boolean(if regular { Expr::SimilarTo(like) } else { Expr::Like(like) }, value.facts.fixed))
     }
 
     fn case(&self, case: &Case) -> Result<Total, Refusal> {
@@ -185,8 +191,13 @@ impl Scope<'_> {
         let range = match (&from, to) {
             (f, t) if numeric(f) && t.is_integer() => inner.facts.range.map(Range::to_integers).and_then(|r| fit(r, t)),
             (f, t) if (numeric(f) && t.is_floating()) || f == t => inner.facts.range,
-            (DataType::Date32, DataType::Timestamp(unit, None)) if micros(unit) => {
-                inner.facts.range.and_then(|r| r.times(Range { lo: 86_400_000_000.0, hi: 86_400_000_000.0 }))
+            // Whatever their unit, timestamps count in microseconds here.
+            (DataType::Date32, DataType::Timestamp(_, None)) => {
+                inner.facts.range.and_then(|r| r.times(Range { lo: MICROS_A_DAY, hi: MICROS_A_DAY }))
+            }
+            (DataType::Timestamp(_, None), DataType::Timestamp(_, None)) => inner.facts.range,
+            (DataType::Timestamp(_, None), DataType::Date32) => {
+                inner.facts.range.and_then(|r| Range::new((r.lo / MICROS_A_DAY).floor(), (r.hi / MICROS_A_DAY).floor()))
             }
             _ => None,
         };
@@ -198,7 +209,8 @@ impl Scope<'_> {
             range,
             domain: domain.filter(|_| widened),
             nullable: inner.facts.nullable || !widened,
-            grid: inner.facts.grid.filter(|_| range.is_some()),
+            grid: if from.is_integer() { inner.facts.grid.or(Some(1.0)) } else { inner.facts.grid }
+                .filter(|_| range.is_some()),
             ..inner.facts
         };
         Ok(Total { expr: Expr::TryCast(TryCast::new(Box::new(inner.expr), to.clone())), facts })
@@ -213,7 +225,25 @@ impl Scope<'_> {
         scalar_functions::total(&call.func, arguments)
     }
 
+    /// Two keys of one row compared with each other: `a.visit_id <> b.visit_id` tells two rows of a person apart, no more.
+    fn keys_compared(&self, binary: &BinaryExpr) -> Option<Total> {
+        let key = |expr: &Expr| match expr {
+            Expr::Column(column) => self.facts_of(column).ok().filter(|f| f.key || f.person),
+            _ => None,
+        };
+        let (left, right) = (key(&binary.left)?, key(&binary.right)?);
+        let one_kind = left.person == right.person;
+        let compares = matches!(
+            binary.op,
+            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+        );
+        (one_kind && compares).then(|| boolean(Expr::BinaryExpr(binary.clone()), left.fixed && right.fixed))
+    }
+
     fn binary(&self, binary: &BinaryExpr) -> Result<Total, Refusal> {
+        if let Some(compared) = self.keys_compared(binary) {
+            return Ok(compared);
+        }
         let (left, right) = (self.total(&binary.left)?, self.total(&binary.right)?);
         let fixed = left.facts.fixed && right.facts.fixed;
         let rebuilt = |l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), binary.op, Box::new(r)));
@@ -233,9 +263,35 @@ impl Scope<'_> {
                 let facts = Facts { fixed, texts, ..Facts::unknown() };
                 Ok(Total { expr: rebuilt(left.expr, right.expr), facts })
             }
+            Operator::RegexMatch
+            | Operator::RegexIMatch
+            | Operator::RegexNotMatch
+            | Operator::RegexNotIMatch
+            | Operator::LikeMatch
+            | Operator::ILikeMatch
+            | Operator::NotLikeMatch
+            | Operator::NotILikeMatch => {
+                if !scalar_functions::pattern_compiles(&right.expr) {
+                    return Err(refused(&binary.op.to_string(), "give a regular expression as a literal"));
+                }
+                Ok(boolean(rebuilt(left.expr, right.expr), fixed))
+            }
+            Operator::BitwiseAnd | Operator::BitwiseOr | Operator::BitwiseXor => {
+                let nullable = left.facts.nullable || right.facts.nullable;
+                let facts = Facts { fixed, nullable, ..Facts::unknown() };
+                Ok(Total { expr: rebuilt(left.expr, right.expr), facts })
+            }
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
                 let result = self.data_type(&Expr::BinaryExpr(binary.clone()))?;
                 let left_type = self.data_type(&binary.left)?;
+                let right_type = self.data_type(&binary.right)?;
+                let subtract = binary.op == Operator::Minus;
+                if (subtract || binary.op == Operator::Plus)
+                    && let Some(known) = times::shifted(subtract, (&left, &left_type), (&right, &right_type), &result)
+                {
+                    let facts = Facts { fixed, ..known };
+                    return Ok(Total { expr: guarded_sum(subtract, left.expr, right.expr, &result), facts });
+                }
                 arithmetic(binary.op, left, right, &left_type, &result, fixed)
             }
             _ => Err(refused(&binary.op.to_string(), "use comparisons, +, -, *, /, %, || and LIKE")),
@@ -326,9 +382,7 @@ pub(super) fn fit(range: Range, data_type: &DataType) -> Option<Range> {
     range.within(lo, hi).then_some(range)
 }
 
-fn micros(unit: &datafusion::arrow::datatypes::TimeUnit) -> bool {
-    matches!(unit, datafusion::arrow::datatypes::TimeUnit::Microsecond)
-}
+const MICROS_A_DAY: f64 = 86_400_000_000.0;
 
 /// The facts of a value that comes from one of several expressions.
 pub(super) fn union(all: &[Facts]) -> Facts {

@@ -12,6 +12,12 @@ use crate::catalog::{self, ColumnClass, ColumnType};
 pub(super) struct Facts {
     /// It is the owner key, by lineage.
     pub(super) owner: bool,
+    /// It holds the owner key of its row or NULL: the owner key, or what an outer join has made of it.
+    pub(super) person: bool,
+    /// The unit table whose rows it names, as their id or as a link to them; each of those rows is one person's.
+    pub(super) link: Option<Arc<str>>,
+    /// It numbers the rows of each person from 1, no number twice.
+    pub(super) numbered: bool,
     /// It is a row id or a link between tables: it may be counted, never compared with a literal or released.
     pub(super) key: bool,
     /// It has one value per person.
@@ -48,6 +54,9 @@ impl Facts {
     pub(super) fn unknown() -> Self {
         Self {
             owner: false,
+            person: false,
+            link: None,
+            numbered: false,
             key: false,
             fixed: false,
             nullable: true,
@@ -59,6 +68,11 @@ impl Facts {
             domain: None,
             texts: 1,
         }
+    }
+
+    /// The owner key itself.
+    pub(super) fn owner_key() -> Self {
+        Self { owner: true, person: true, fixed: true, nullable: false, ..Self::unknown() }
     }
 
     /// A value that every row shares.
@@ -89,6 +103,9 @@ impl Facts {
         });
         Self {
             owner,
+            person: owner,
+            link: link(column, table),
+            numbered: false,
             key: column.class == ColumnClass::Key && !owner,
             fixed: owner || table.one_row_per_person,
             nullable: column.nullable,
@@ -106,7 +123,10 @@ impl Facts {
     pub(super) fn or(&self, other: &Self) -> Self {
         Self {
             owner: false,
-            key: self.key || other.key,
+            person: self.person && other.person,
+            link: self.link.clone().filter(|link| other.link.as_ref() == Some(link)),
+            numbered: false,
+            key: self.key || other.key || self.owner || other.owner,
             fixed: self.fixed && other.fixed,
             nullable: self.nullable || other.nullable,
             absent: self.absent && other.absent,
@@ -121,6 +141,24 @@ impl Facts {
                 values.into()
             }),
         }
+    }
+
+    /// The same column on the side of an outer join that may be missing. It stays fixed per person where rows meet by
+    /// the owner key alone (`by_owner`): then all of a person's rows find the other side, or none does.
+    pub(super) fn outer(self, by_owner: bool) -> Self {
+        Self {
+            owner: false,
+            key: self.key || self.owner,
+            fixed: self.fixed && by_owner,
+            nullable: true,
+            numbered: false,
+            ..self
+        }
+    }
+
+    /// The same column after rows were multiplied.
+    pub(super) fn multiplied(self) -> Self {
+        Self { numbered: false, ..self }
     }
 
     /// The values that a group key of this column can take, NULL aside: the declared list, or all whole numbers of its
@@ -141,6 +179,15 @@ impl Facts {
         }
         (whole(lo)?..=whole(hi)?).map(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok()).collect()
     }
+}
+
+/// The unit table whose rows `column` names.
+fn link(column: &catalog::Column, table: &catalog::Table) -> Option<Arc<str>> {
+    if let Some(key) = table.foreign_keys.iter().find(|key| key.column == column.name) {
+        return key.unit.then(|| Arc::from(key.table.as_str()));
+    }
+    let is_id = column.class == ColumnClass::Key && table.primary_key.as_slice() == [column.name.as_str()];
+    is_id.then(|| Arc::from(table.name.as_str()))
 }
 
 fn declared_range(column: &catalog::Column) -> Option<Range> {

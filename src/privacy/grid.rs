@@ -41,6 +41,41 @@ impl Grid {
         Some(Self { step, lo: units(range.lo)?, hi: units(range.hi)? })
     }
 
+    /// At most `most` public candidates for a value in `range`: every whole number or every declared step where they
+    /// are few enough, else evenly spread ones. `None` without two finite bounds.
+    pub(super) fn candidates(range: Option<Range>, declared: Option<f64>, integers: bool, most: u64) -> Option<Self> {
+        let range = range.filter(|r| r.is_finite())?;
+        let most = to_f64(i64::try_from(most).ok()?).max(2.0);
+        let width = range.hi - range.lo;
+        let finest = match (integers, declared) {
+            (true, _) => 1.0,
+            (false, Some(step)) if step > 0.0 => step,
+            _ => f64::MIN_POSITIVE,
+        };
+        // One, two or five times a power of ten: steps that a reader recognises.
+        let least = (width / (most - 2.0).max(1.0)).max(finest);
+        let step = match least <= finest {
+            true => finest,
+            false => {
+                let ten = 10.0_f64.powf(least.log10().floor());
+                [1.0, 2.0, 5.0, 10.0].into_iter().map(|f| f * ten).find(|step| *step >= least).unwrap_or(least)
+            }
+        };
+        let step = if integers { step.ceil() } else { step };
+        Self::with_step(range, step)
+    }
+
+    /// Whether its units are whole numbers as they are.
+    pub(super) fn is_whole(&self) -> bool {
+        (self.step - 1.0).abs() < f64::EPSILON
+    }
+
+    /// How many units it has.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.hi.abs_diff(self.lo).saturating_add(1)
+    }
+
     /// The public point in the middle, from which means are taken.
     #[must_use]
     pub fn centre(&self) -> i64 {
@@ -136,6 +171,19 @@ mod tests {
         let grid = Grid::of(Range::new(0.0, 100.0), None, false).unwrap();
         assert!((grid.step.log2().fract()).abs() < f64::EPSILON);
         assert!(grid.hi >= 1 << 20);
+    }
+
+    #[test]
+    fn candidates_are_whole_or_few_enough() {
+        let age = Grid::candidates(Range::new(0.0, 120.0), None, true, 1000).unwrap();
+        assert_eq!((age.lo, age.hi, age.units()), (0, 120, 121));
+        let days = Grid::candidates(Range::new(-40_000.0, 60_000.0), None, true, 1000).unwrap();
+        assert!(days.units() <= 1001 && days.step.fract() == 0.0, "{days:?}");
+        let lab = Grid::candidates(Range::new(0.0, 3.3), None, false, 100).unwrap();
+        assert!((lab.step - 0.05).abs() < 1e-12 && lab.units() == 67, "{lab:?}");
+        let declared = Grid::candidates(Range::new(0.0, 50.0), Some(0.1), false, 1000).unwrap();
+        assert!((declared.step - 0.1).abs() < 1e-12, "{declared:?}");
+        assert_eq!(Grid::candidates(Range::new(3.0, 3.0), None, false, 100).map(|g| g.units() <= 2), Some(true));
     }
 
     #[test]

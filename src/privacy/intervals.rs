@@ -68,12 +68,14 @@ pub(super) fn thread(plan: &LogicalPlan, releases: &[Release]) -> Result<Threade
 pub(super) fn close(threaded: Threaded, with_intervals: bool) -> Result<(LogicalPlan, Vec<Option<Passed>>), Refusal> {
     let Threaded { plan, columns } = threaded;
     let (mut items, mut passed) = (vec![], vec![]);
-    let fields: Vec<(Column, String)> =
-        plan.schema().iter().take(columns.len()).map(|field| (Column::from(field), field.1.name().clone())).collect();
-    for ((column, name), noisy) in fields.into_iter().zip(columns) {
+    let fields = plan.schema().iter().take(columns.len());
+    let fields: Vec<(Column, String, bool)> =
+        fields.map(|field| (Column::from(field), field.1.name().clone(), field.1.data_type().is_numeric())).collect();
+    for ((column, name, number), noisy) in fields.into_iter().zip(columns) {
         items.push(Expr::Column(column.clone()));
         passed.push(noisy.as_ref().map(|(p, _)| p.clone()));
-        if let Some((_, width)) = noisy.filter(|_| with_intervals) {
+        // A picked date has an interval of ranks alone, which stands in its metadata.
+        if let Some((_, width)) = noisy.filter(|_| with_intervals && number) {
             let value = Expr::TryCast(datafusion::logical_expr::TryCast::new(
                 Box::new(Expr::Column(column)),
                 datafusion::arrow::datatypes::DataType::Float64,

@@ -4,17 +4,25 @@
 //! one person adds; [`Analysis::price`] decides noise and loss from public figures; [`add_noise`] is the only way from
 //! exact sums to anything that may be shown.
 
+mod aggregate_call;
 mod canonical;
+mod correlated;
 mod cut;
+mod display;
 mod exact;
 mod explain;
 mod expression;
 mod facts;
 mod grid;
+mod group_keys;
+mod grouping;
+mod guarded;
 mod intervals;
+mod joins;
 mod narrowing;
 mod noise;
 mod output;
+mod partial;
 mod per_person;
 mod placeholder;
 mod plan;
@@ -22,19 +30,27 @@ mod price;
 mod range;
 mod release_point;
 mod scalar_functions;
+mod sets;
+mod settled;
+mod statistics;
+mod subqueries;
+mod times;
 mod typing;
+mod windows;
 
-pub use exact::Exact;
+pub use exact::{Exact, Histogram};
 pub use explain::{Explained, explain};
 pub use facts::Origin;
 pub use grid::Grid;
 pub use intervals::Passed;
 pub use noise::NoiseFault;
+pub use partial::{Kind, Partial, ROW_PARTS, Rank};
 pub use placeholder::{Filled, Placeholder, column_name, placeholder};
 pub use plan::{Analysis, Noisy, Plan, add_noise, analyze};
 pub use price::{Family, Mechanism, Offer, Priced, Target, price};
-pub use release_point::{Kind, Output, Partial, Release};
-pub use scalar_functions::ALLOWED as SCALAR_FUNCTIONS;
+pub use release_point::{Axis, Output, Release};
+pub use settled::{SETTLED, Settled, Verdict};
+pub use statistics::Statistic;
 pub use typing::Bounds;
 
 /// What the analyst sets for one question; `None` leaves it to the catalogue.
@@ -44,6 +60,10 @@ pub struct Asked {
     pub rows_per_group: Option<u32>,
     /// C: groups that one person counts in.
     pub groups: Option<u32>,
+    /// D: different values of one person that count in one group.
+    pub distinct_values: Option<u32>,
+    /// Show no count below zero.
+    pub non_negative: bool,
     /// Add `<column>_lo` and `<column>_hi` beside each noisy column.
     pub intervals: bool,
 }

@@ -45,6 +45,13 @@ pub(super) fn narrow(predicate: &Expr, schema: &DFSchema, facts: &mut [Facts]) {
     }
 }
 
+/// How many rows a person has at most, by the columns that number them: `WHERE rn <= 3` leaves three.
+pub(super) fn numbered_rows(facts: &[Facts]) -> u64 {
+    let last = facts.iter().filter(|f| f.numbered && !f.nullable).filter_map(|f| f.range);
+    let last = last.filter(|r| r.lo >= 1.0).filter_map(|r| super::facts::whole(r.hi.floor()));
+    last.filter_map(|hi| u64::try_from(hi).ok()).min().unwrap_or(u64::MAX)
+}
+
 /// `column IN (literals)`: the rows that are left hold one of these values, and the list is public.
 fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) {
     let literals = list.iter().map(|member| match member {

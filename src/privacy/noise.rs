@@ -12,13 +12,15 @@ use datafusion::arrow::{
 use opendp::{
     core::Measurement,
     domains::{AtomDomain, MapDomain, VectorDomain},
-    measurements::{make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold},
+    measurements::{make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold, make_noisy_max},
     measures::{Approximate, MaxDivergence, ZeroConcentratedDivergence},
-    metrics::{AbsoluteDistance, L0PInfDistance, L1Distance, L2Distance},
+    metrics::{AbsoluteDistance, L0PInfDistance, L1Distance, L2Distance, LInfDistance},
 };
 
 use super::{
     Exact,
+    exact::{Histogram, Opened},
+    partial::{Kind, Partial, Rank},
     price::{Family, Mechanism, Target},
 };
 
@@ -52,6 +54,9 @@ type GaussianThreshold = Measurement<
     HashMap<u32, i64>,
 >;
 
+type PermuteAndFlip = Measurement<Vectors, LInfDistance<i64>, MaxDivergence, usize>;
+type Exponential = Measurement<Vectors, LInfDistance<i64>, ZeroConcentratedDivergence, usize>;
+
 /// Noised sums, one vector per partial, over the groups that may be shown.
 pub(super) struct Noised {
     pub(super) keys: Vec<ArrayRef>,
@@ -76,32 +81,45 @@ pub(super) fn gaussian_threshold(scale: f64, threshold: i64) -> Result<GaussianT
     make_gaussian_threshold(counts(), L0PInfDistance::default(), scale, threshold, None).map_err(|_| NoiseFault::Built)
 }
 
+/// Picks the least score under pure ε (McKenna and Sheldon 2020). Scores move both ways: not monotonic.
+pub(super) fn permute_and_flip(scale: f64) -> Result<PermuteAndFlip, NoiseFault> {
+    let space = (Vectors::new(AtomDomain::default()), LInfDistance::new(false));
+    make_noisy_max(space.0, space.1, MaxDivergence, scale, true).map_err(|_| NoiseFault::Built)
+}
+
+/// Picks the least score under zCDP: η²/8 for an η-bounded range (Cesar and Rogers 2021).
+pub(super) fn exponential(scale: f64) -> Result<Exponential, NoiseFault> {
+    let space = (Vectors::new(AtomDomain::default()), LInfDistance::new(false));
+    make_noisy_max(space.0, space.1, ZeroConcentratedDivergence, scale, true).map_err(|_| NoiseFault::Built)
+}
+
 fn counts() -> Counts {
     MapDomain::new(AtomDomain::default(), AtomDomain::default())
 }
 
-/// Draws every mechanism of one release once. `partials` says which mechanism serves which partial.
-pub(super) fn draw(exact: Exact, partials: usize, mechanisms: &[&Mechanism]) -> Result<Noised, NoiseFault> {
-    let (keys, sums, persons) = exact.open();
-    if sums.len() != partials || sums.iter().any(|s| s.len() != persons.len()) {
+/// Draws every mechanism of one release once.
+pub(super) fn draw(exact: Exact, partials: &[Partial], mechanisms: &[&Mechanism]) -> Result<Noised, NoiseFault> {
+    let Opened { keys, sums, persons, histograms } = exact.open();
+    if sums.len() != partials.len() || sums.iter().any(|s| s.len() != persons.len()) {
         return Err(NoiseFault::Shape);
     }
     let survivors = match mechanisms.iter().find(|m| m.target == Target::Selection) {
         Some(selection) => Some(select(&persons, selection)?),
         None => None,
     };
-    let kept = |values: Vec<i64>| match &survivors {
-        Some(chosen) => chosen.iter().filter_map(|(index, _)| values.get(*index).copied()).collect(),
-        None => values,
-    };
+    let mut histograms = histograms.into_iter();
     let mut noised: Vec<Vec<i64>> = vec![];
-    for (index, exact) in sums.into_iter().enumerate() {
+    for (index, (exact, partial)) in sums.into_iter().zip(partials).enumerate() {
         let own = mechanisms.iter().find(|m| m.target == Target::Partial(index));
-        noised.push(match (own, &survivors) {
-            (Some(mechanism), _) => add(kept(exact), mechanism)?,
+        noised.push(match (&partial.kind, own, &survivors) {
+            (Kind::Histogram { candidates, rank, .. }, Some(mechanism), _) => {
+                let groups = histograms.next().filter(|g| g.len() == persons.len()).ok_or(NoiseFault::Shape)?;
+                pick(&kept(groups, survivors.as_deref()), candidates.lo, candidates.units(), *rank, mechanism)?
+            }
+            (_, Some(mechanism), _) => add(kept(exact, survivors.as_deref()), mechanism)?,
             // The selecting count is itself the noised number of persons.
-            (None, Some(chosen)) => chosen.iter().map(|(_, count)| *count).collect(),
-            (None, None) => return Err(NoiseFault::Shape),
+            (_, None, Some(chosen)) => chosen.iter().map(|(_, count)| *count).collect(),
+            (_, None, None) => return Err(NoiseFault::Shape),
         });
     }
     let keys = match &survivors {
@@ -114,12 +132,44 @@ pub(super) fn draw(exact: Exact, partials: usize, mechanisms: &[&Mechanism]) -> 
     Ok(Noised { keys, sums: noised })
 }
 
+/// What belongs to the groups that may be shown.
+fn kept<T: Clone>(values: Vec<T>, survivors: Option<&[(usize, i64)]>) -> Vec<T> {
+    match survivors {
+        Some(chosen) => chosen.iter().filter_map(|(index, _)| values.get(*index).cloned()).collect(),
+        None => values,
+    }
+}
+
 fn add(values: Vec<i64>, mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
     match mechanism.family {
         Family::Laplace => laplace(mechanism.scale)?.invoke(&values),
         Family::Gaussian => gaussian(mechanism.scale)?.invoke(&values),
+        Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Shape),
     }
     .map_err(|_| NoiseFault::Drawn)
+}
+
+/// One candidate per group, in units of the candidates' grid, from `first` on.
+fn pick(
+    groups: &[Histogram],
+    first: i64,
+    candidates: u64,
+    rank: Rank,
+    mechanism: &Mechanism,
+) -> Result<Vec<i64>, NoiseFault> {
+    let candidates = usize::try_from(candidates).map_err(|_| NoiseFault::Shape)?;
+    let ends = mechanism.ends.unwrap_or(0);
+    let one = |group: &Histogram| {
+        let scores = rank.scores(group, candidates, ends);
+        let picked = match mechanism.family {
+            Family::PermuteAndFlip => permute_and_flip(mechanism.scale)?.invoke(&scores),
+            Family::Exponential => exponential(mechanism.scale)?.invoke(&scores),
+            Family::Laplace | Family::Gaussian => return Err(NoiseFault::Shape),
+        };
+        let place = i64::try_from(picked.map_err(|_| NoiseFault::Drawn)?).map_err(|_| NoiseFault::Shape)?;
+        first.checked_add(place).ok_or(NoiseFault::Shape)
+    };
+    groups.iter().map(one).collect()
 }
 
 /// The groups whose noised count of persons lies strictly above the threshold, in their order, with that count.
@@ -130,6 +180,7 @@ fn select(persons: &[i64], mechanism: &Mechanism) -> Result<Vec<(usize, i64)>, N
     let survivors = match mechanism.family {
         Family::Laplace => laplace_threshold(mechanism.scale, threshold)?.invoke(&counts),
         Family::Gaussian => gaussian_threshold(mechanism.scale, threshold)?.invoke(&counts),
+        Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Shape),
     }
     .map_err(|_| NoiseFault::Drawn)?;
     // OpenDP keeps keys at the threshold while its map accounts for those above it: keys equal to it are dropped here.

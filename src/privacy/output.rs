@@ -5,14 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use datafusion::arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatch},
     compute::cast,
-    datatypes::{Field, Schema},
+    datatypes::{DataType, Field, Schema, TimeUnit},
 };
 
 use super::{
+    grid::Grid,
     noise::{NoiseFault, Noised},
+    partial::{Kind, Partial},
     placeholder,
     price::{Mechanism, Target},
-    release_point::{Kind, Output, Partial, Release},
+    release_point::{Axis, Output, Release},
+    statistics::{Centres, Moments, Statistic},
 };
 
 /// The batch of one release: its outputs, then one half-width per output; NULL where an output is exact (a key).
@@ -26,7 +29,7 @@ pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]
         let data_type = release.schema.field(index).data_type();
         let column = Column { release, noised: &noised, mechanisms, rows };
         let (values, width, parts) = column.of(output)?;
-        columns.push(cast(&values, data_type).map_err(|_| NoiseFault::Shape)?);
+        columns.push(typed(&values, data_type)?);
         widths.push(Arc::new(Float64Array::from(width)) as ArrayRef);
         let field = Field::new(placeholder::column_name(index), data_type.clone(), true);
         fields.push(field.with_metadata(metadata(&parts)));
@@ -39,6 +42,33 @@ pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|_| NoiseFault::Shape)
 }
 
+/// Numbers as the type of their column: days and microseconds too.
+fn typed(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, NoiseFault> {
+    let through = match (values.data_type(), data_type) {
+        (DataType::Int64, DataType::Date32) => cast(values, &DataType::Int32),
+        (DataType::Int64, DataType::Timestamp(..)) => cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None)),
+        _ => Ok(Arc::clone(values)),
+    };
+    through.and_then(|values| cast(&values, data_type)).map_err(|_| NoiseFault::Shape)
+}
+
+/// A value to two digits of its half-width: what stands behind them is noise.
+fn to_the_noise(value: f64, width: f64) -> f64 {
+    if !(width.is_normal() && width > 0.0) {
+        return value;
+    }
+    let step = 10.0_f64.powf(width.log10().floor() - 1.0);
+    let rounded = match step < 1.0 {
+        // A product with a whole power of ten keeps 0.1 from becoming 0.1000000001.
+        true => {
+            let inverse = (1.0 / step).round();
+            (value * inverse).round() / inverse
+        }
+        false => (value / step).round() * step,
+    };
+    if rounded.is_finite() { rounded } else { value }
+}
+
 fn metadata(parts: &[&Mechanism]) -> HashMap<String, String> {
     let joined = |f: fn(&Mechanism) -> String| parts.iter().map(|m| f(m)).collect::<Vec<_>>().join(" / ");
     if parts.is_empty() {
@@ -48,6 +78,7 @@ fn metadata(parts: &[&Mechanism]) -> HashMap<String, String> {
         ("sekisho.mechanism".to_owned(), joined(|m| m.family.as_str().to_owned())),
         ("sekisho.scale".to_owned(), joined(|m| (m.scale * m.unit).to_string())),
         ("sekisho.half_width_95".to_owned(), joined(|m| (m.half_width * m.unit).to_string())),
+        ("sekisho.half_width_of".to_owned(), joined(|m| m.half_width_of().to_owned())),
     ])
 }
 
@@ -71,15 +102,69 @@ impl<'a> Column<'a> {
                 let (sums, mechanism, partial) = self.vector(*index)?;
                 let width = vec![Some(mechanism.half_width * mechanism.unit); self.rows];
                 let values: ArrayRef = match &partial.kind {
-                    Kind::Sum { grid, centre: 0, .. } if (grid.step - 1.0).abs() > 0.0 => {
-                        Arc::new(Float64Array::from_iter_values(sums.iter().map(|v| to_f64(*v) * grid.step)))
+                    Kind::Sum { grid, centre: 0, .. } if !grid.is_whole() => {
+                        let half = mechanism.half_width * mechanism.unit;
+                        let sum = |v: &i64| to_the_noise(to_f64(*v) * grid.step, half);
+                        Arc::new(Float64Array::from_iter_values(sums.iter().map(sum)))
+                    }
+                    _ if self.unsigned(output) => {
+                        Arc::new(Int64Array::from_iter_values(sums.iter().map(|v| (*v).max(0))))
                     }
                     _ => Arc::new(Int64Array::from(sums.to_vec())),
                 };
                 Ok((values, width, vec![mechanism]))
             }
             Output::Mean { sum, rows } => self.mean(*sum, *rows),
+            Output::Moments { statistic, rows, x, y, product } => self.moments(*statistic, *rows, [*x, *y], *product),
+            Output::Quantile(index) => {
+                let (units, mechanism, partial) = self.vector(*index)?;
+                let Kind::Histogram { candidates, .. } = &partial.kind else { return Err(NoiseFault::Shape) };
+                // How far a rank is in the column's own unit depends on the rows: no interval is claimed.
+                Ok((picked(units, candidates), vec![None; self.rows], vec![mechanism]))
+            }
         }
+    }
+
+    fn unsigned(&self, output: &Output) -> bool {
+        let place = self.release.outputs.iter().position(|o| o == output);
+        place.is_some_and(|i| self.release.schema.field(i).data_type().is_unsigned_integer())
+    }
+
+    fn moments(
+        &self,
+        statistic: Statistic,
+        rows: usize,
+        [of_x, of_y]: [Axis; 2],
+        product: Option<usize>,
+    ) -> Result<Parts<'a>, NoiseFault> {
+        let (counts, of_rows, _) = self.vector(rows)?;
+        let mut mechanisms = vec![of_rows];
+        let mut widths = Moments { rows: of_rows.half_width, ..Moments::default() };
+        let mut centres = Centres::default();
+        let mut read = |part: Option<usize>, width: &mut f64, centre: &mut f64| -> Result<Vec<f64>, NoiseFault> {
+            let Some(part) = part else { return Ok(vec![0.0; self.rows]) };
+            let (sums, mechanism, partial) = self.vector(part)?;
+            let Kind::Sum { grid, centre: units, .. } = &partial.kind else { return Err(NoiseFault::Shape) };
+            mechanisms.push(mechanism);
+            *width = mechanism.half_width * mechanism.unit;
+            *centre = to_f64(*units) * grid.step;
+            Ok(sums.iter().map(|sum| to_f64(*sum) * grid.step).collect())
+        };
+        let mut unused = 0.0;
+        let x = read(of_x.sum, &mut widths.x, &mut centres.x)?;
+        let y = read(of_y.sum, &mut widths.y, &mut centres.y)?;
+        let xx = read(of_x.squares, &mut widths.xx, &mut unused)?;
+        let yy = read(of_y.squares, &mut widths.yy, &mut unused)?;
+        let xy = read(product, &mut widths.xy, &mut unused)?;
+        let (mut values, mut halves) = (vec![], vec![]);
+        for (row, count) in counts.iter().enumerate() {
+            let at = |of: &[f64]| of.get(row).copied().unwrap_or(0.0);
+            let m = Moments { rows: to_f64(*count), x: at(&x), y: at(&y), xx: at(&xx), yy: at(&yy), xy: at(&xy) };
+            let half = statistic.half_width(&m, &widths, centres);
+            values.push(statistic.of(&m, centres).map(|v| to_the_noise(v, half.unwrap_or(0.0))));
+            halves.push(half);
+        }
+        Ok((Arc::new(Float64Array::from(values)), halves, mechanisms))
     }
 
     /// centre + Σ/n, clamped into the public bounds. The half-width is that of the quotient's two noisy parts, taken
@@ -100,7 +185,7 @@ impl<'a> Column<'a> {
             let (sum, count) = (to_f64(*sum), to_f64(*count));
             let mean = (to_f64(*centre) + sum / count).clamp(lo, hi);
             let width = (of_sum.half_width + (mean - to_f64(*centre)).abs() * of_rows.half_width) / count;
-            means.push(Some(mean * grid.step));
+            means.push(Some(to_the_noise(mean * grid.step, width * grid.step)));
             widths.push(Some(width * grid.step));
         }
         Ok((Arc::new(Float64Array::from(means)), widths, vec![of_sum, of_rows]))
@@ -115,7 +200,30 @@ impl<'a> Column<'a> {
     }
 }
 
+/// Picked candidates in the column's own unit.
+fn picked(units: &[i64], candidates: &Grid) -> ArrayRef {
+    match super::facts::whole(candidates.step) {
+        Some(step) => Arc::new(Int64Array::from_iter(units.iter().map(|u| u.checked_mul(step)))),
+        None => Arc::new(Float64Array::from_iter_values(units.iter().map(|u| to_f64(*u) * candidates.step))),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "after noise; the error is far below the grid's own")]
 fn to_f64(value: i64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_two_digits_of_their_half_width() {
+        for (value, width, shown) in
+            [(12.345_678, 0.37, 12.35), (1234.5, 47.0, 1235.0), (98_765.4, 3200.0, 98_800.0), (0.1, 0.0, 0.1)]
+        {
+            assert!((to_the_noise(value, width) - shown).abs() < 1e-12, "{value} at {width}");
+        }
+        assert!(to_the_noise(f64::MAX, 1.0).is_finite());
+    }
 }

@@ -11,18 +11,18 @@ use datafusion::{
     functions::core::expr_fn::{greatest, least, nullif},
     functions::math::{expr_fn::round, isnan},
     logical_expr::{
-        Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, TryCast,
+        Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, SortExpr, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams},
         lit,
     },
 };
 
 use super::{
-    expression::refused,
+    expression::{Scope, refused},
     facts::{Facts, to_f64},
     grid::Grid,
     range::Range,
-    typing::{Owned, Walk, built, mixed},
+    typing::{Owned, Walk, built, columns, mixed},
 };
 use crate::{sql::vocabulary, terms::Refusal};
 
@@ -76,7 +76,7 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
     let rows_max = if only_owner { 1 } else { input.rows_max };
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(input.plan), groups, inner))?);
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?);
-    Ok(Owned { plan, owner, facts, rows_max, defaults: input.defaults })
+    Ok(Owned { plan, owner, facts, rows_max, defaults: input.defaults, halves: None })
 }
 
 fn rename(
@@ -97,10 +97,12 @@ fn one(
     inner: &mut Vec<Expr>,
 ) -> Result<(Expr, Facts), Refusal> {
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
-    if !order_by.is_empty() || null_treatment.is_some() {
+    let ordered = matches!(call.func.name(), "first_value" | "last_value") && !order_by.is_empty() && !*distinct;
+    if !ordered && (!order_by.is_empty() || null_treatment.is_some()) {
         return Err(refused(call.func.name(), "without ORDER BY or RESPECT NULLS"));
     }
     let scope = input.scope();
+    let order_by = if ordered { total_order(input, order_by)? } else { vec![] };
     let filter = filter.as_deref().map(|f| scope.total(f)).transpose()?.map(|t| Box::new(t.expr));
     let [argument] = args.as_slice() else {
         return Err(refused(call.func.name(), "with one argument"));
@@ -115,8 +117,8 @@ fn one(
             args: vec![argument],
             distinct,
             filter: filter.clone(),
-            order_by: vec![],
-            null_treatment: None,
+            order_by: order_by.clone(),
+            null_treatment: *null_treatment,
         };
         let call = Expr::AggregateFunction(AggregateFunction { func: Arc::clone(func), params });
         inner.push(call.alias(name.clone()));
@@ -134,9 +136,31 @@ fn one(
             let nullable = item.facts.nullable || filter.is_some() || data_type.is_floating();
             Ok((value, Facts { nullable, owner: false, fixed: false, ..item.facts }))
         }
-        ("sum", false) if data_type.is_integer() => {
+        ("first_value" | "last_value", false) if ordered => {
+            let value = push(&call.func, item.expr, false);
+            Ok((value, Facts { nullable: true, fixed: false, numbered: false, ..item.facts }))
+        }
+        ("bool_or" | "bool_and", false) => Ok((push(&call.func, item.expr, false), Facts::boolean())),
+        // The middle of the sorted values, whatever order they come in.
+        ("median", false) if data_type.is_integer() || data_type.is_floating() => {
+            let value = push(&call.func, without_nan(item.expr, &data_type), false);
+            let range = item.facts.range.map(Range::to_integers).filter(|_| item.facts.holds);
+            Ok((value, Facts { range, ..plain }))
+        }
+        ("sum", distinct) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
-            Ok((push(&call.func, item.expr, false), Facts { range, grid: Some(1.0), ..plain }))
+            Ok((push(&call.func, item.expr, *distinct), Facts { range, grid: Some(1.0), ..plain }))
+        }
+        // A mean of whole numbers without bounds: their sum as a decimal neither wraps nor depends on an order.
+        ("avg", false) if item.facts.range.is_none() && of_integers(argument, &scope).is_some() => {
+            let whole = of_integers(argument, &scope).ok_or_else(|| refused("AVG", "give a column"))?;
+            let item = scope.item(whole)?;
+            let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
+            let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
+            let whole = TryCast::new(Box::new(item.expr.clone()), DataType::Decimal128(38, 0));
+            let total = as_float(push(&sum, Expr::TryCast(whole), false));
+            let counted = push(&count, item.expr, false);
+            Ok((total / nullif(as_float(counted), lit(0.0)), plain))
         }
         ("sum" | "avg", false) if data_type == DataType::Float64 => {
             let name = argument.schema_name().to_string();
@@ -156,13 +180,38 @@ fn one(
         }
         (name, _) => Err(refused(
             &format!("{}{name} inside a person", if *distinct { "DISTINCT " } else { "" }),
-            "use COUNT, SUM, AVG, MIN or MAX",
+            "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, BOOL_OR, BOOL_AND, or FIRST_VALUE(x ORDER BY y)",
         )),
     }
 }
 
+/// The caller's order made total by all other columns, so that no tie is left to chance.
+fn total_order(input: &Owned, order_by: &[SortExpr]) -> Result<Vec<SortExpr>, Refusal> {
+    let mut total = vec![];
+    for sort in order_by {
+        let item = input.scope().item(&sort.expr)?;
+        if !item.facts.person {
+            total.push(SortExpr { expr: item.expr, ..sort.clone() });
+        }
+    }
+    for column in columns(&input.plan) {
+        if !input.is_owner(&column) && total.iter().all(|sort| sort.expr != column) {
+            total.push(column.sort(true, false));
+        }
+    }
+    Ok(total)
+}
+
+/// The whole number in `argument` that was only cast to take its mean.
+fn of_integers<'a>(argument: &'a Expr, scope: &Scope<'_>) -> Option<&'a Expr> {
+    match argument {
+        Expr::Cast(cast) => Some(cast.expr.as_ref()).filter(|e| scope.data_type(e).is_ok_and(|t| t.is_integer())),
+        _ => None,
+    }
+}
+
 /// The number of grid steps of a floating-point value within its bounds: NaN is NULL, the rest is clamped.
-fn on_grid(value: Expr, grid: &Grid) -> Expr {
+pub(super) fn on_grid(value: Expr, grid: &Grid) -> Expr {
     let clamped = round(vec![without_nan(value, &DataType::Float64) / lit(grid.step)]);
     // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
     let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
@@ -173,7 +222,7 @@ fn on_grid(value: Expr, grid: &Grid) -> Expr {
 }
 
 /// NaN of either sign becomes NULL and -0 becomes 0, so that no value depends on the order of a person's rows.
-fn without_nan(value: Expr, data_type: &DataType) -> Expr {
+pub(super) fn without_nan(value: Expr, data_type: &DataType) -> Expr {
     if !data_type.is_floating() {
         return value;
     }
@@ -186,17 +235,17 @@ fn without_nan(value: Expr, data_type: &DataType) -> Expr {
     ))
 }
 
-fn as_float(value: Expr) -> Expr {
+pub(super) fn as_float(value: Expr) -> Expr {
     Expr::TryCast(TryCast::new(Box::new(value), DataType::Float64))
 }
 
 /// The range of a sum of at most `rows` values of `range`, of which there may also be fewer.
-fn total_range(range: Range, rows: u64) -> Option<Range> {
+pub(super) fn total_range(range: Range, rows: u64) -> Option<Range> {
     let rows = u64_to_f64(rows);
     Range::new((range.lo * rows).min(range.lo).min(0.0), (range.hi * rows).max(range.hi).max(0.0))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
-fn u64_to_f64(rows: u64) -> f64 {
+pub(super) fn u64_to_f64(rows: u64) -> f64 {
     rows as f64
 }

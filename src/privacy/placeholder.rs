@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
-    common::{Column, DFSchema},
+    common::{Column, DFSchema, tree_node::TreeNodeRecursion},
     logical_expr::{Expr, LogicalPlan, Projection, TableSource, logical_plan::TableScan},
 };
 
@@ -40,6 +40,18 @@ impl TableSource for Placeholder {
 pub fn placeholder(scan: &TableScan) -> Option<&Placeholder> {
     let source: &dyn Any = scan.source.as_ref();
     source.downcast_ref()
+}
+
+/// What the placeholders in `plan` are filled from.
+pub(super) fn read(plan: &LogicalPlan) -> Vec<Filled> {
+    let mut read = vec![];
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            read.extend(placeholder(scan).map(|p| p.source));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    read
 }
 
 /// The names of a placeholder's columns: by position, since a plan's own names may repeat under other qualifiers.

@@ -1,12 +1,17 @@
 //! What exactly will be computed, noised and charged for this question?
 
-use std::hash::{Hash, Hasher};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    ops::Range,
+};
 
 use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, intervals, noise, output,
+    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display, intervals,
+    noise, output, placeholder,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -35,9 +40,9 @@ pub struct Analysis {
 /// ```
 /// and an [`Analysis`] that is not priced is none:
 /// ```compile_fail,E0308
-/// use sekisho::privacy::{Analysis, Exact, add_noise};
+/// use sekisho::privacy::{Analysis, Exact, Noisy, add_noise};
 /// fn cheap(analysis: &Analysis, exact: Vec<Exact>) {
-///     let _ = add_noise(analysis, exact);
+///     let _ = add_noise(analysis, Noisy::none(), exact);
 /// }
 /// ```
 #[must_use]
@@ -89,6 +94,10 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
     };
+    let released = match asked.non_negative {
+        true => display::non_negative(released, &walk.releases)?,
+        false => released,
+    };
     let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
     Ok(Analysis {
         releases: walk.releases,
@@ -110,6 +119,36 @@ impl Analysis {
     #[must_use]
     pub fn public_inputs(&self) -> &[LogicalPlan] {
         &self.public_inputs
+    }
+
+    /// The releases in the order in which they are made. Those of a later stage read noised values of earlier ones, as
+    /// `WHERE age > (SELECT AVG(age) FROM ...)` does; so their input is known only then. All are charged beforehand, at
+    /// prices that depend on no value: that is adaptive composition, which the privacy filter covers.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Range<usize>> {
+        let mut stages: Vec<Range<usize>> = vec![];
+        for (index, release) in self.releases.iter().enumerate() {
+            let read = self.releases_read(&release.input);
+            match stages.last_mut() {
+                Some(stage) if !read.iter().any(|read| *read >= stage.start) => stage.end = index + 1,
+                _ => stages.push(index..index + 1),
+            }
+        }
+        stages
+    }
+
+    /// The public parts that `plan` reads.
+    #[must_use]
+    pub fn inputs_of(&self, plan: &LogicalPlan) -> BTreeSet<usize> {
+        let read = placeholder::read(plan).into_iter();
+        read.filter_map(|filled| if let Filled::PublicInput(index) = filled { Some(index) } else { None }).collect()
+    }
+
+    fn releases_read(&self, plan: &LogicalPlan) -> BTreeSet<usize> {
+        let inputs = self.inputs_of(plan);
+        let parts = inputs.iter().filter_map(|index| self.public_inputs.get(*index)).chain([plan]);
+        let read = parts.flat_map(placeholder::read);
+        read.filter_map(|filled| if let Filled::Release(index) = filled { Some(index) } else { None }).collect()
     }
 
     /// What is done with the released values: post-processing over placeholders.
@@ -186,6 +225,11 @@ impl Plan {
 }
 
 impl Noisy {
+    /// Nothing, before the first stage.
+    pub fn none() -> Self {
+        Self { releases: vec![] }
+    }
+
     /// The released batches, in the order of the releases.
     #[must_use]
     pub fn releases(&self) -> &[RecordBatch] {
@@ -198,26 +242,23 @@ impl Noisy {
     }
 }
 
-/// Draws every mechanism of `plan` once over the exact sums of its releases.
+/// Draws the mechanisms of one stage over the exact sums of its releases: those that follow `earlier`.
 ///
 /// # Errors
 /// [`NoiseFault`] where a mechanism fails or the shapes do not agree; never a value.
-pub fn add_noise(plan: &Plan, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
-    let releases = &plan.analysis.releases;
-    if exact.len() != releases.len() {
-        return Err(NoiseFault::Shape);
-    }
-    let mut batches = vec![];
-    let mut drawn = 0;
-    for (index, (release, exact)) in releases.iter().zip(exact).enumerate() {
+pub fn add_noise(plan: &Plan, earlier: Noisy, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
+    let mut noisy = earlier;
+    for exact in exact {
+        let index = noisy.releases.len();
+        let release = plan.analysis.releases.get(index).ok_or(NoiseFault::Shape)?;
         let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
-        let noised = noise::draw(exact, release.partials.len(), &mechanisms)?;
-        drawn += mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
-        batches.push(output::batch(release, noised, &mechanisms)?);
+        let noised = noise::draw(exact, &release.partials, &mechanisms)?;
+        let drawn = mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
+        // INVARIANT: every mechanism that was charged for this release was drawn, and no other.
+        if drawn != mechanisms.len() {
+            return Err(NoiseFault::Shape);
+        }
+        noisy.releases.push(output::batch(release, noised, &mechanisms)?);
     }
-    // INVARIANT: every mechanism that was charged was drawn, and no other.
-    if drawn != plan.priced.mechanisms.len() {
-        return Err(NoiseFault::Shape);
-    }
-    Ok(Noisy { releases: batches })
+    Ok(noisy)
 }

@@ -1,15 +1,16 @@
 //! At what loss, with which noise?
 //!
-//! The price depends on the plan and on public figures alone. A question's ε is its share of the caps: the loss it may
-//! cost at every order is that of ε-randomised response. It is divided evenly over the mechanisms, so that their noise
-//! is equal relative to their bounds. Discrete Laplace spends it as it is; discrete Gaussian spends the same at the
-//! order at which the permit's cap binds, where that gives less noise.
+//! The price depends on the plan and on public figures alone. A question's ε is its share of the caps: at the order at
+//! which the permit's cap will bind it may cost what ε-randomised response costs there. That is divided over the
+//! mechanisms so that their noise is equal relative to their bounds; each takes the noise, pure or concentrated, that is
+//! smaller at its part.
 
 use opendp::accuracy::{discrete_gaussian_scale_to_accuracy, discrete_laplacian_scale_to_accuracy};
 
 use super::{
-    noise::{NoiseFault, gaussian, gaussian_threshold, laplace, laplace_threshold},
-    release_point::{Kind, Output, Release},
+    noise::{NoiseFault, exponential, gaussian, gaussian_threshold, laplace, laplace_threshold, permute_and_flip},
+    partial::{Kind, Partial, Rank},
+    release_point::{Output, Release},
 };
 use crate::terms::{Cap, Loss, ORDERS, Refusal};
 
@@ -20,6 +21,10 @@ pub enum Family {
     Laplace,
     /// Discrete Gaussian: ρ-zCDP.
     Gaussian,
+    /// Picks a candidate: pure ε.
+    PermuteAndFlip,
+    /// Picks a candidate: ρ-zCDP.
+    Exponential,
 }
 
 impl Family {
@@ -29,7 +34,13 @@ impl Family {
         match self {
             Self::Laplace => "discrete_laplace",
             Self::Gaussian => "discrete_gaussian",
+            Self::PermuteAndFlip => "permute_and_flip",
+            Self::Exponential => "exponential_mechanism",
         }
+    }
+
+    fn pure(self) -> bool {
+        matches!(self, Self::Laplace | Self::PermuteAndFlip)
     }
 }
 
@@ -51,7 +62,7 @@ pub struct Mechanism {
     pub target: Target,
     /// How it is distributed.
     pub family: Family,
-    /// Laplace: b; Gaussian: σ; in the vector's integer units.
+    /// Laplace: b; Gaussian: σ; for a pick the temperature of its scores; in the vector's integer units.
     pub scale: f64,
     /// L∞: the most that one person adds to one group, in units.
     pub bound: u64,
@@ -59,12 +70,26 @@ pub struct Mechanism {
     pub groups: u64,
     /// Groups at or below this noised count are not shown; for [`Target::Selection`].
     pub threshold: Option<i64>,
-    /// The 95 % half-width, in units.
+    /// For a protected end: how many units inside the distribution it is looked for.
+    pub ends: Option<i64>,
+    /// The 95 % half-width, in units: of a number, or of the rank of a picked candidate.
     pub half_width: f64,
     /// The size of one unit in the column's own unit.
     pub unit: f64,
     /// What it costs.
     pub loss: Loss,
+}
+
+impl Mechanism {
+    /// What the half-width measures.
+    #[must_use]
+    pub fn half_width_of(&self) -> &'static str {
+        match self.family {
+            Family::Laplace | Family::Gaussian => "value",
+            Family::PermuteAndFlip | Family::Exponential if self.ends.is_some() => "rank in persons",
+            Family::PermuteAndFlip | Family::Exponential => "rank in rows",
+        }
+    }
 }
 
 /// All mechanisms of a question, with their sum.
@@ -76,6 +101,8 @@ pub struct Priced {
     pub loss: Loss,
     /// The ε that was spent on it.
     pub epsilon: f64,
+    /// Which of [`ORDERS`] the caps will bind at.
+    pub order: usize,
 }
 
 /// What an analyst offers, and against which cap.
@@ -143,33 +170,138 @@ fn at_epsilon(releases: &[Release], offer: &Offer, epsilon: f64) -> Result<Price
     }
     let wanted: Vec<(usize, Target)> =
         releases.iter().enumerate().flat_map(|(i, r)| targets(r).into_iter().map(move |t| (i, t))).collect();
-    let share = 1.0 / usize_to_f64(wanted.len().max(1));
     let selections = wanted.iter().filter(|(_, t)| *t == Target::Selection).count();
     // A question that takes an ε-th of the cap takes as much of the half of δ that is set aside for thresholds.
     let delta = offer.cap.delta() / 2.0 * (epsilon / offer.cap.epsilon()).min(1.0) / usize_to_f64(selections.max(1));
-    let laplace = Spend { family: Family::Laplace, each: after_rounding(epsilon * share), delta };
     let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
     let order = binding_order(offer, &allowed);
-    let rho = ORDERS.get(order).filter(|o| o.is_finite()).map(|o| after_rounding(allowed.at(order) / o * share));
-    let spends = [Some(laplace), rho.map(|each| Spend { family: Family::Gaussian, each, delta })];
-    let mut best: Option<Priced> = None;
-    for spend in spends.into_iter().flatten() {
-        let priced = all(releases, &wanted, &spend, epsilon)?;
-        let better = best.as_ref().is_none_or(|b| noisiness(&priced) < noisiness(b));
-        if better {
-            best = Some(priced);
-        }
+    let wanted: Vec<Wanted<'_>> = wanted
+        .into_iter()
+        .map(|(index, target)| Wanted::new(releases, index, target, order))
+        .collect::<Option<_>>()
+        .ok_or_else(unaccountable)?;
+    let all: f64 = wanted.iter().map(|w| w.weight).sum();
+    let mut priced = Priced { mechanisms: vec![], loss: Loss::zero(), epsilon, order };
+    for one in &wanted {
+        let part = after_rounding(allowed.at(order) * (one.weight / all));
+        let mechanism = one.least_noisy(part, order, delta)?;
+        priced.loss = priced.loss.plus(&mechanism.loss).map_err(|_| unaccountable())?;
+        priced.mechanisms.push(mechanism);
     }
-    best.ok_or_else(unaccountable)
+    Ok(priced)
 }
 
-/// The sum of half-widths relative to bounds: what two ways of spending the same are compared by.
-fn noisiness(priced: &Priced) -> f64 {
-    priced.mechanisms.iter().map(|m| (m.half_width + threshold(m)) / u64_to_f64(m.bound.max(1))).sum()
+/// A vector that needs a draw of its own.
+struct Wanted<'a> {
+    index: usize,
+    release: &'a Release,
+    target: Target,
+    /// Nothing for a selection: it counts persons.
+    partial: Option<&'a Partial>,
+    bound: u64,
+    /// Its part of the loss, relative to the others': the noise relative to the bound is k·C / ε for pure mechanisms
+    /// (k is 2 for a pick, whose scores move both ways) and √(C / 2ρ) for concentrated ones, so it is equal for all if
+    /// ε is divided by k·C or ρ by C.
+    weight: f64,
 }
 
-fn threshold(mechanism: &Mechanism) -> f64 {
-    mechanism.threshold.map_or(0.0, super::facts::to_f64)
+impl<'a> Wanted<'a> {
+    fn new(releases: &'a [Release], index: usize, target: Target, order: usize) -> Option<Self> {
+        let release = releases.get(index)?;
+        let partial = match target {
+            Target::Selection => None,
+            Target::Partial(i) => Some(release.partials.get(i)?),
+        };
+        let bound = match partial {
+            None => 1,
+            Some(partial) => partial.bound(release.rows_per_group)?,
+        };
+        let pure = ORDERS.get(order).is_none_or(|order| order.is_infinite());
+        let twice = if pure && partial.is_some_and(Partial::picks) { 2.0 } else { 1.0 };
+        let weight = twice * u64_to_f64(release.groups_max);
+        Some(Self { index, release, target, partial, bound, weight })
+    }
+
+    /// The mechanism with the least noise among those that cost at most `part` at the order.
+    fn least_noisy(&self, part: f64, order: usize, delta: f64) -> Result<Mechanism, Refusal> {
+        let families = match self.partial.is_some_and(Partial::picks) {
+            true => [Family::PermuteAndFlip, Family::Exponential],
+            false => [Family::Laplace, Family::Gaussian],
+        };
+        let mut best: Option<Mechanism> = None;
+        let mut refused = None;
+        for family in families {
+            let each = if family.pure() { Some(pure_for(part, order)) } else { concentrated_for(part, order) };
+            match each.map(|each| self.mechanism(&Spend { family, each, delta })) {
+                Some(Ok(mechanism)) if best.as_ref().is_none_or(|b| noisiness(&mechanism) < noisiness(b)) => {
+                    best = Some(mechanism);
+                }
+                Some(Err(refusal)) => refused = Some(refusal),
+                _ => {}
+            }
+        }
+        best.ok_or_else(|| refused.unwrap_or_else(unaccountable))
+    }
+
+    fn mechanism(&self, spend: &Spend) -> Result<Mechanism, Refusal> {
+        let (family, groups, bound) = (spend.family, self.release.groups_max, self.bound);
+        let scale = scale(spend, bound, groups);
+        let threshold = match self.target {
+            Target::Selection => Some(threshold_for(spend, scale, groups)?),
+            Target::Partial(_) => None,
+        };
+        let loss = loss(family, scale, bound, groups, threshold).map_err(|_| unaccountable())?;
+        let (mut ends, mut unit) = (None, 1.0);
+        let mut half_width = match self.partial.map(|p| &p.kind) {
+            Some(Kind::Histogram { candidates, .. }) => pick_error(scale, candidates.units()),
+            _ => half_width(family, scale).map_err(|_| unaccountable())?,
+        };
+        if let Some(partial) = self.partial {
+            unit = partial.unit();
+            if let Kind::Histogram { rank: Rank::Least | Rank::Greatest, .. } = partial.kind {
+                // Far enough inside that the noise rarely picks an end of the candidates where nobody is.
+                let inside = super::facts::whole(half_width.ceil()).ok_or_else(unaccountable)?;
+                ends = Some(inside);
+                half_width *= 2.0;
+            }
+        }
+        let (release, target) = (self.index, self.target);
+        Ok(Mechanism { release, target, family, scale, bound, groups, threshold, ends, half_width, unit, loss })
+    }
+}
+
+/// With chance 1 − 0.05 the picked candidate's score is no further than this from the best one (McSherry and Talwar
+/// 2007, theorem 6; permute-and-flip is never worse).
+fn pick_error(scale: f64, candidates: u64) -> f64 {
+    scale * (u64_to_f64(candidates) / ALPHA).ln()
+}
+
+/// The largest ε whose randomised response costs at most `part` at the order.
+fn pure_for(part: f64, order: usize) -> f64 {
+    if ORDERS.get(order).is_none_or(|order| order.is_infinite()) {
+        return part;
+    }
+    // The curve lies below ε and, for small ε, near αε²/2: the search starts where it is surely above.
+    let at = |epsilon: f64| Loss::pure(epsilon).map_or(f64::INFINITY, |loss| loss.at(order));
+    let (mut low, mut high) = (part.min(1e6), part.clamp(1e-9, 1e6));
+    while at(high) < part && high < 1e6 {
+        high *= 2.0;
+    }
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if at(middle) <= part { low = middle } else { high = middle }
+    }
+    low
+}
+
+/// The ρ of which αρ is `part`; none at the order of pure privacy.
+fn concentrated_for(part: f64, order: usize) -> Option<f64> {
+    ORDERS.get(order).filter(|order| order.is_finite()).map(|order| part / order)
+}
+
+/// What two ways of spending the same are compared by.
+fn noisiness(mechanism: &Mechanism) -> f64 {
+    mechanism.half_width + mechanism.threshold.map_or(0.0, super::facts::to_f64)
 }
 
 /// The order at which the cap admits the most questions of this loss: where it will bind.
@@ -184,9 +316,9 @@ fn binding_order(offer: &Offer, allowed: &Loss) -> usize {
 /// The vectors of a release that need a draw of their own.
 fn targets(release: &Release) -> Vec<Target> {
     let selected = release.public_groups.is_none();
-    let served = |kind: &Kind, filtered: bool| selected && *kind == Kind::Person && !filtered;
+    let served = |partial: &Partial| selected && partial.kind == Kind::Person && partial.filter.is_none();
     let own = release.partials.iter().enumerate();
-    let own = own.filter(|(_, p)| !served(&p.kind, p.filter.is_some())).map(|(i, _)| Target::Partial(i));
+    let own = own.filter(|(_, p)| !served(p)).map(|(i, _)| Target::Partial(i));
     selected.then_some(Target::Selection).into_iter().chain(own).collect()
 }
 
@@ -196,39 +328,6 @@ struct Spend {
     each: f64,
     /// δ per selection.
     delta: f64,
-}
-
-fn all(releases: &[Release], wanted: &[(usize, Target)], spend: &Spend, epsilon: f64) -> Result<Priced, Refusal> {
-    let mut mechanisms = vec![];
-    let mut loss = Loss::zero();
-    for (index, target) in wanted {
-        let release = releases.get(*index).ok_or_else(unaccountable)?;
-        let mechanism = one(*index, release, *target, spend)?;
-        loss = loss.plus(&mechanism.loss).map_err(|_| unaccountable())?;
-        mechanisms.push(mechanism);
-    }
-    Ok(Priced { mechanisms, loss, epsilon })
-}
-
-fn one(index: usize, release: &Release, target: Target, spend: &Spend) -> Result<Mechanism, Refusal> {
-    let groups = release.groups_max;
-    let (bound, unit) = match target {
-        Target::Selection => (1, 1.0),
-        Target::Partial(i) => {
-            let partial = release.partials.get(i).ok_or_else(unaccountable)?;
-            let unit = if let Kind::Sum { grid, .. } = &partial.kind { grid.step } else { 1.0 };
-            (partial.bound(release.rows_per_group).ok_or_else(unaccountable)?, unit)
-        }
-    };
-    let scale = scale(spend, bound, groups);
-    let threshold = match target {
-        Target::Selection => Some(threshold_for(spend, scale, groups)?),
-        Target::Partial(_) => None,
-    };
-    let loss = loss(spend.family, scale, bound, groups, threshold).map_err(|_| unaccountable())?;
-    let half_width = half_width(spend.family, scale).map_err(|_| unaccountable())?;
-    let family = spend.family;
-    Ok(Mechanism { release: index, target, family, scale, bound, groups, threshold, half_width, unit, loss })
 }
 
 /// A little less than the share, so that the ledger's rounding up (two nano-units a loss) stays within it: ten questions
@@ -243,17 +342,22 @@ fn half_width(family: Family, scale: f64) -> Result<f64, NoiseFault> {
     match family {
         Family::Laplace => discrete_laplacian_scale_to_accuracy(scale, ALPHA),
         Family::Gaussian if scale < 1_000.0 => discrete_gaussian_scale_to_accuracy(scale, ALPHA),
+        Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Mapped),
         Family::Gaussian => return Ok((scale * NORMAL_95).ceil() + 1.0),
     }
     .map_err(|_| NoiseFault::Mapped)
 }
 
-/// The scale at which the sensitivity costs what is to be spent: L1 = b·C for Laplace, L2 = b·√C for Gaussian.
+/// The scale at which the sensitivity costs what is to be spent: L1 = b·C for Laplace, L2 = b·√C for Gaussian; a pick
+/// costs 2b/scale or (2b/scale)²/8 in each of C groups.
 fn scale(spend: &Spend, bound: u64, groups: u64) -> f64 {
     let (bound, groups) = (u64_to_f64(bound).max(1.0), u64_to_f64(groups));
     match spend.family {
         Family::Laplace => (bound * groups / spend.each).next_up(),
-        Family::Gaussian => (bound * groups.sqrt().next_up() / (2.0 * spend.each).sqrt()).next_up(),
+        Family::Gaussian | Family::Exponential => {
+            (bound * groups.sqrt().next_up() / (2.0 * spend.each).sqrt()).next_up().next_up()
+        }
+        Family::PermuteAndFlip => (2.0 * bound * groups / spend.each).next_up(),
     }
 }
 
@@ -282,6 +386,16 @@ pub(super) fn loss(
             let (rho, delta) = gaussian_threshold(scale, t)?.map(&(l0, l2, u64_to_f64(bound))).map_err(mapped)?;
             Loss::concentrated(rho).and_then(|l| l.with_delta(delta))
         }
+        // One pick in each of C groups: their losses add up.
+        (Family::PermuteAndFlip, None) => {
+            let each = permute_and_flip(scale)?.map(&integer(bound)?).map_err(mapped)?;
+            Loss::pure((each * u64_to_f64(groups)).next_up())
+        }
+        (Family::Exponential, None) => {
+            let each = exponential(scale)?.map(&integer(bound)?).map_err(mapped)?;
+            Loss::concentrated((each * u64_to_f64(groups)).next_up())
+        }
+        (Family::PermuteAndFlip | Family::Exponential, Some(_)) => return Err(NoiseFault::Mapped),
     };
     loss.map_err(|_| NoiseFault::Mapped)
 }

@@ -7,22 +7,25 @@
 //! INVARIANT: in an [`Owned`] step every row is computed from rows of one person only, and the column `owner` holds
 //! that person's key.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
-    common::{Column, JoinType, NullEquality},
+    common::{
+        Column,
+        tree_node::{Transformed, TreeNode},
+    },
     logical_expr::{
-        Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias,
+        Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, SubqueryAlias,
         logical_plan::{Sort, TableScan},
     },
 };
 
 use super::{
-    cut,
     expression::{Scope, refused},
     facts::Facts,
-    narrowing, per_person,
-    release_point::{self, Release},
+    grouping, joins, narrowing, per_person,
+    release_point::Release,
+    sets, subqueries, windows,
 };
 use crate::{
     sql::{Standing, catalogued},
@@ -41,6 +44,7 @@ pub struct Bounds {
 }
 
 /// What stands below a step.
+#[derive(Clone)]
 pub(super) enum Typed {
     /// No record of a person lies below.
     Public(LogicalPlan),
@@ -53,6 +57,7 @@ pub(super) enum Typed {
 }
 
 /// A step whose every row belongs to the person in column `owner`.
+#[derive(Clone)]
 pub(super) struct Owned {
     pub(super) plan: LogicalPlan,
     /// Index of a column that holds the owner key; never NULL.
@@ -62,6 +67,8 @@ pub(super) struct Owned {
     /// No person has more rows here.
     pub(super) rows_max: u64,
     pub(super) defaults: Defaults,
+    /// After a full join: the two columns of which one at least holds the owner key.
+    pub(super) halves: Option<(usize, usize)>,
 }
 
 /// What the catalogue proposes for a release over the tables below, and whose they are.
@@ -71,6 +78,7 @@ pub(super) struct Defaults {
     pub(super) population: PopulationName,
     pub(super) rows_per_group: u32,
     pub(super) groups: u32,
+    pub(super) distinct_values: u32,
 }
 
 impl Owned {
@@ -82,6 +90,52 @@ impl Owned {
     pub(super) fn owner_key(&self) -> Option<Expr> {
         self.plan.schema().iter().nth(self.owner).map(|field| Expr::Column(Column::from(field)))
     }
+
+    /// Whether `expr` is the owner key itself.
+    pub(super) fn is_owner(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::Column(column) if self.scope().facts_of(column).is_ok_and(|f| f.owner))
+    }
+
+    /// `expr` with each COALESCE of owner-or-NULL columns that cannot be NULL as the owner key, which it is: those
+    /// columns hold the owner key of their row or nothing.
+    pub(super) fn resolved(&self, expr: &Expr) -> Expr {
+        let Some(owner) = self.owner_key() else { return expr.clone() };
+        let replaced = expr.clone().transform_down(|e| {
+            let coalesced = match &e {
+                Expr::ScalarFunction(call) if call.func.name() == "coalesce" => self.never_null(&call.args),
+                _ => false,
+            };
+            Ok(if coalesced { Transformed::yes(owner.clone()) } else { Transformed::no(e) })
+        });
+        replaced.map_or_else(|_| expr.clone(), |replaced| replaced.data)
+    }
+
+    fn never_null(&self, coalesced: &[Expr]) -> bool {
+        let schema = self.plan.schema();
+        let places = coalesced.iter().map(|e| match e {
+            Expr::Column(column) => {
+                schema.maybe_index_of_column(column).filter(|i| self.facts.get(*i).is_some_and(|f| f.person))
+            }
+            _ => None,
+        });
+        let Some(places) = places.collect::<Option<Vec<usize>>>() else { return false };
+        let owner = places.iter().any(|i| self.facts.get(*i).is_some_and(|f| f.owner));
+        let halves = self.halves.is_some_and(|(a, b)| places.contains(&a) && places.contains(&b));
+        owner || halves
+    }
+
+    /// What follows from a person having at most one row here: every column has one value per person.
+    pub(super) fn settled(mut self) -> Self {
+        if self.rows_max <= 1 {
+            self.facts.iter_mut().for_each(|f| f.fixed = true);
+        }
+        self
+    }
+}
+
+/// All columns of a step, as expressions over it.
+pub(super) fn columns(plan: &LogicalPlan) -> Vec<Expr> {
+    plan.schema().iter().map(|field| Expr::Column(Column::from(field))).collect()
 }
 
 /// The walk: collects releases and public inputs on its way up.
@@ -90,6 +144,10 @@ pub(super) struct Walk<'a> {
     pub(super) asked: &'a super::Asked,
     pub(super) releases: Vec<Release>,
     pub(super) public_inputs: Vec<LogicalPlan>,
+    /// The release points met so far, as they were written, with what stands for each.
+    released: Vec<(Aggregate, LogicalPlan)>,
+    /// The columns that the SELECT list above the step being typed can tell rows apart by, where that is known.
+    pub(super) needed: Option<BTreeSet<Column>>,
     fresh: usize,
 }
 
@@ -97,7 +155,7 @@ const TOP: &str = "select aggregates such as COUNT(*)";
 
 impl<'a> Walk<'a> {
     pub(super) fn new(bounds: &'a Bounds, asked: &'a super::Asked) -> Self {
-        Self { bounds, asked, releases: vec![], public_inputs: vec![], fresh: 0 }
+        Self { bounds, asked, releases: vec![], public_inputs: vec![], released: vec![], needed: None, fresh: 0 }
     }
 
     /// A name that no caller can have written: admission refuses texts that hold its prefix.
@@ -108,6 +166,10 @@ impl<'a> Walk<'a> {
 
     /// The type of `plan`, with `plan` rewritten so that every Owned step carries its owner key.
     pub(super) fn node(&mut self, plan: &LogicalPlan) -> Result<Typed, Refusal> {
+        // It holds for the windows right below a SELECT list and for nothing else.
+        if !matches!(plan, LogicalPlan::Window(_) | LogicalPlan::Filter(_)) {
+            self.needed = None;
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::SubqueryAlias(alias) => {
@@ -122,14 +184,45 @@ impl<'a> Walk<'a> {
             }
             LogicalPlan::Filter(filter) => self.filter(filter),
             LogicalPlan::Projection(projection) => self.projection(projection),
-            LogicalPlan::Join(join) => self.join(join),
-            LogicalPlan::Aggregate(aggregate) => match self.node(&aggregate.input)? {
-                Typed::Owned(owned) if per_person::by_owner(aggregate, &owned) => {
-                    per_person::aggregate(self, aggregate, owned).map(Typed::Owned)
+            LogicalPlan::Join(join) => joins::join(self, join),
+            LogicalPlan::Aggregate(aggregate) => {
+                // A WITH that is read twice stands twice in the plan: it is released once, and is the same both times.
+                if let Some((_, released)) = self.released.iter().find(|(known, _)| known == aggregate) {
+                    return Ok(Typed::Released(released.clone()));
                 }
-                Typed::Owned(owned) => release_point::release(self, aggregate, owned).map(Typed::Released),
+                match self.node(&aggregate.input)? {
+                    Typed::Owned(owned) => self.aggregate(aggregate, owned),
+                    other => self.above(plan, vec![other]),
+                }
+            }
+            LogicalPlan::Window(window) => {
+                let needed = self.needed.take();
+                if matches!(window.input.as_ref(), LogicalPlan::Window(_)) {
+                    self.needed = needed.clone();
+                }
+                match self.node(&window.input)? {
+                    Typed::Owned(owned) => {
+                        self.needed = needed;
+                        windows::window(self, window, owned).map(Typed::Owned)
+                    }
+                    other => self.above(plan, vec![other]),
+                }
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => match self.node(input)? {
+                Typed::Owned(owned) => sets::distinct(input.schema(), owned).map(Typed::Owned),
                 other => self.above(plan, vec![other]),
             },
+            LogicalPlan::Distinct(Distinct::On(on)) => {
+                let numbered = sets::first_of_each(self, on)?;
+                self.node(&numbered)
+            }
+            LogicalPlan::Union(union) => {
+                let inputs = union.inputs.iter().map(|i| self.node(i)).collect::<Result<Vec<_>, _>>()?;
+                match inputs.iter().any(|i| matches!(i, Typed::Owned(_))) {
+                    true => sets::union(self, union, inputs).map(Typed::Owned),
+                    false => self.above(plan, inputs),
+                }
+            }
             LogicalPlan::Sort(sort) => match self.node(&sort.input)? {
                 // An order without a limit is no part of the rows; it goes, and with it every question of ties.
                 Typed::Owned(owned) if sort.fetch.is_none() => Ok(Typed::Owned(owned)),
@@ -143,8 +236,26 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn aggregate(&mut self, written: &Aggregate, owned: Owned) -> Result<Typed, Refusal> {
+        let aggregate = written;
+        let asked: Vec<Expr> = aggregate.group_expr.iter().chain(&aggregate.aggr_expr).cloned().collect();
+        let (owned, mut groups) = subqueries::resolve(self, owned, &asked)?;
+        let aggregates = groups.split_off(aggregate.group_expr.len());
+        let input = Arc::clone(&aggregate.input);
+        let schema = Arc::clone(&aggregate.schema);
+        let aggregate = built(Aggregate::try_new_with_schema(input, groups, aggregates, schema))?;
+        match per_person::by_owner(&aggregate, &owned) {
+            true => per_person::aggregate(self, &aggregate, owned).map(Typed::Owned),
+            false => {
+                let released = grouping::release(self, &aggregate, owned)?;
+                self.released.push((written.clone(), released.clone()));
+                Ok(Typed::Released(released))
+            }
+        }
+    }
+
     /// Any step of which no input is Owned: public steps stay public, and what follows a release is post-processing.
-    fn above(&mut self, plan: &LogicalPlan, inputs: Vec<Typed>) -> Result<Typed, Refusal> {
+    pub(super) fn above(&mut self, plan: &LogicalPlan, inputs: Vec<Typed>) -> Result<Typed, Refusal> {
         let released = inputs.iter().any(|i| matches!(i, Typed::Released(_)));
         let reference = inputs.iter().any(|i| matches!(i, Typed::Reference(_)));
         let mut plans = vec![];
@@ -154,8 +265,9 @@ impl<'a> Walk<'a> {
                 Typed::Owned(_) => return Err(self.refuse_step(plan)),
             }
         }
-        no_unit_in_expressions(plan)?;
-        let rebuilt = built(plan.with_new_exprs(plan.expressions(), plans))?;
+        let (exprs, released_inside) = self.with_released_subqueries(plan)?;
+        let released = released || released_inside;
+        let rebuilt = built(plan.with_new_exprs(exprs, plans))?;
         Ok(match (released, reference) {
             (true, true) => return Err(mixed("reference tables join persons' rows, not released values")),
             (true, false) => Typed::Released(rebuilt),
@@ -164,14 +276,38 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// The expressions of a step without persons' rows, subqueries in them cut at their releases; whether there are any.
+    fn with_released_subqueries(&mut self, plan: &LogicalPlan) -> Result<(Vec<Expr>, bool), Refusal> {
+        let exprs = plan.expressions();
+        if !exprs.iter().any(subqueries::any) {
+            return Ok((exprs, false));
+        }
+        let mut released = false;
+        let mut rebuilt = vec![];
+        for expr in exprs {
+            let (name, asks) = (expr.schema_name().to_string(), subqueries::any(&expr));
+            let expr = subqueries::replaced(expr, &mut |inner| match self.node(inner)? {
+                Typed::Public(plan) => Ok(plan),
+                Typed::Released(plan) => {
+                    released = true;
+                    Ok(plan)
+                }
+                Typed::Owned(_) | Typed::Reference(_) => {
+                    Err(refused("a subquery that yields rows of the records", "aggregate in it"))
+                }
+            })?;
+            let renamed = asks && matches!(plan, LogicalPlan::Projection(_)) && expr.schema_name().to_string() != name;
+            rebuilt.push(if renamed { expr.alias(name) } else { expr });
+        }
+        Ok((rebuilt, released))
+    }
+
     fn refuse_step(&self, plan: &LogicalPlan) -> Refusal {
         match plan {
             LogicalPlan::Limit(_) => mixed("LIMIT over persons' rows; aggregate first, then LIMIT"),
-            LogicalPlan::Distinct(_) => mixed("DISTINCT over persons; write GROUP BY with COUNT(*) instead"),
-            LogicalPlan::Window(_) => {
-                mixed("a window over persons' rows; aggregate per person in a subquery grouped by person_id")
-            }
-            LogicalPlan::Union(_) => mixed("UNION of persons' rows; release each part, then combine"),
+            LogicalPlan::Subquery(_) => mixed("LATERAL; aggregate per person in a subquery and join it on person_id"),
+            LogicalPlan::RecursiveQuery(_) => mixed("WITH RECURSIVE over persons' rows; use windows over person_id"),
+            LogicalPlan::Unnest(_) => mixed("UNNEST over persons' rows; join a public table instead"),
             _ => mixed("this step over persons' rows; use WHERE, JOIN on person_id and GROUP BY"),
         }
     }
@@ -197,31 +333,35 @@ impl<'a> Walk<'a> {
             population: population.clone(),
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
+            distinct_values: declared.distinct_values,
         };
         let rows_max = if declared.one_row_per_person { 1 } else { u64::from(declared.rows_per_person_max) };
-        Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults }))
+        Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults, halves: None }))
     }
 
     fn filter(&mut self, filter: &Filter) -> Result<Typed, Refusal> {
         match self.node(&filter.input)? {
-            Typed::Owned(mut owned) => {
-                let predicate = owned.scope().total(&filter.predicate)?;
-                narrowing::narrow(&filter.predicate, owned.plan.schema(), &mut owned.facts);
-                let input = Arc::new(owned.plan);
-                let plan = LogicalPlan::Filter(built(Filter::try_new(predicate.expr, input))?);
-                Ok(Typed::Owned(Owned { plan, ..owned }))
+            Typed::Owned(owned) => {
+                let (mut owned, predicate) = subqueries::resolve_filter(self, owned, &filter.predicate)?;
+                let total = owned.scope().total(&predicate)?;
+                narrowing::narrow(&predicate, owned.plan.schema(), &mut owned.facts);
+                owned.rows_max = owned.rows_max.min(narrowing::numbered_rows(&owned.facts));
+                let plan = LogicalPlan::Filter(built(Filter::try_new(total.expr, Arc::new(owned.plan)))?);
+                Ok(Typed::Owned(Owned { plan, ..owned }.settled()))
             }
             other => self.above(&LogicalPlan::Filter(filter.clone()), vec![other]),
         }
     }
 
     fn projection(&mut self, projection: &Projection) -> Result<Typed, Refusal> {
+        self.needed = windows::needed(projection);
         let owned = match self.node(&projection.input)? {
             Typed::Owned(owned) => owned,
             other => return self.above(&LogicalPlan::Projection(projection.clone()), vec![other]),
         };
+        let (owned, items) = subqueries::resolve(self, owned, &projection.expr)?;
         let (mut exprs, mut facts) = (vec![], vec![]);
-        for (item, field) in projection.expr.iter().zip(projection.schema.iter()) {
+        for (item, field) in items.iter().zip(projection.schema.iter()) {
             let total = owned.scope().item(item)?;
             exprs.push(keep_name(total.expr, item, field.0.cloned(), field.1.name()));
             facts.push(total.facts);
@@ -231,158 +371,16 @@ impl<'a> Walk<'a> {
             None => {
                 let hidden = self.fresh("owner");
                 exprs.push(owned.owner_key().ok_or_else(|| mixed(TOP))?.alias(hidden));
-                facts.push(Facts { owner: true, fixed: true, nullable: false, ..Facts::unknown() });
+                facts.push(Facts::owner_key());
                 facts.len() - 1
             }
         };
         let plan = LogicalPlan::Projection(built(Projection::try_new(exprs, Arc::new(owned.plan)))?);
-        Ok(Typed::Owned(Owned { plan, owner, facts, ..owned }))
-    }
-
-    fn join(&mut self, join: &Join) -> Result<Typed, Refusal> {
-        let (left, right) = (self.node(&join.left)?, self.node(&join.right)?);
-        match (left, right) {
-            (Typed::Owned(left), Typed::Owned(right)) => self.join_persons(join, left, right),
-            (Typed::Owned(owned), Typed::Public(plan) | Typed::Reference(plan)) => {
-                self.join_public(join, owned, plan, true)
-            }
-            (Typed::Public(plan) | Typed::Reference(plan), Typed::Owned(owned)) => {
-                self.join_public(join, owned, plan, false)
-            }
-            (Typed::Owned(_), Typed::Released(_)) | (Typed::Released(_), Typed::Owned(_)) => {
-                Err(mixed("released values and persons' rows in one join"))
-            }
-            (left, right) => self.above(&LogicalPlan::Join(join.clone()), vec![left, right]),
-        }
-    }
-
-    /// Both sides belong to persons: rows meet only where the owner keys are equal, so every row of the result is
-    /// computed from one person's rows.
-    fn join_persons(&mut self, join: &Join, left: Owned, right: Owned) -> Result<Typed, Refusal> {
-        if left.defaults.population != right.defaults.population || left.defaults.dataset != right.defaults.dataset {
-            return Err(mixed("tables of two data sets"));
-        }
-        if join.join_type != JoinType::Inner || join.null_equality != NullEquality::NullEqualsNothing {
-            return Err(mixed("only inner joins between tables of persons, on person_id"));
-        }
-        let is_owner = |side: &Owned, expr: &Expr| match expr {
-            Expr::Column(column) => side.scope().facts_of(column).is_ok_and(|f| f.owner),
-            _ => false,
-        };
-        let is_link = |side: &Owned, expr: &Expr| match expr {
-            Expr::Column(column) => side.scope().facts_of(column).is_ok_and(|f| f.key && !f.owner),
-            _ => false,
-        };
-        let keyed = join.on.iter().any(|(l, r)| is_owner(&left, l) && is_owner(&right, r));
-        if !keyed {
-            return Err(mixed("join tables of persons ON a.person_id = b.person_id"));
-        }
-        let mut on = vec![];
-        for (l, r) in &join.on {
-            match (is_owner(&left, l), is_owner(&right, r)) {
-                (true, true) => on.push((l.clone(), r.clone())),
-                // Links between rows of one person, whose owner keys are equal besides.
-                (false, false) if is_link(&left, l) && is_link(&right, r) => on.push((l.clone(), r.clone())),
-                _ => on.push((left.scope().total(l)?.expr, right.scope().total(r)?.expr)),
-            }
-        }
-        let rows_max = left.rows_max.saturating_mul(right.rows_max);
-        let defaults = Defaults {
-            rows_per_group: left.defaults.rows_per_group.max(right.defaults.rows_per_group),
-            groups: left.defaults.groups.max(right.defaults.groups),
-            ..left.defaults.clone()
-        };
-        let most = self.bounds.work_rows_max;
-        let left = match rows_max > most {
-            true => cut::before_join(self, left, &right)?,
-            false => left,
-        };
-        let facts: Vec<Facts> = left.facts.iter().chain(&right.facts).cloned().collect();
-        let owner = left.owner;
-        let schema = built(left.plan.schema().join(right.plan.schema()))?;
-        let scope = Scope { schema: &schema, facts: &facts };
-        let filter = join.filter.as_ref().map(|f| scope.total(f)).transpose()?.map(|t| t.expr);
-        let plan = built(Join::try_new(
-            Arc::new(left.plan),
-            Arc::new(right.plan),
-            on,
-            filter,
-            JoinType::Inner,
-            join.join_constraint,
-            NullEquality::NullEqualsNothing,
-            false,
-        ))?;
-        Ok(Typed::Owned(Owned { plan: LogicalPlan::Join(plan), owner, facts, rows_max: rows_max.min(most), defaults }))
-    }
-
-    /// Persons' rows meet rows about nobody: every row of the result carries one of the person's.
-    fn join_public(
-        &mut self,
-        join: &Join,
-        owned: Owned,
-        public: LogicalPlan,
-        owned_left: bool,
-    ) -> Result<Typed, Refusal> {
-        let kept = match (join.join_type, owned_left) {
-            (JoinType::Inner, _) => false,
-            (JoinType::Left, true) | (JoinType::Right, false) => true,
-            _ => return Err(mixed("this join could return public rows without a person; use INNER or LEFT JOIN")),
-        };
-        if join.null_equality != NullEquality::NullEqualsNothing {
-            return Err(mixed("join with ="));
-        }
-        let unique = cut::unique_columns(&public);
-        let rows_public = cut::rows(&public);
-        let public_schema = Arc::clone(public.schema());
-        let public_facts: Vec<Facts> =
-            public_schema.fields().iter().map(|_| Facts { nullable: true, ..Facts::unknown() }).collect();
-        let input = self.public_input(public)?;
-        let mut on = vec![];
-        let mut single = false;
-        for (l, r) in &join.on {
-            let (mine, theirs) = if owned_left { (l, r) } else { (r, l) };
-            // A link such as location_id may lead to a reference table; the owner key leads nowhere.
-            let mine = owned.scope().item(mine)?;
-            if mine.facts.owner {
-                return Err(mixed("person_id joins tables of persons only"));
-            }
-            let mine = mine.expr;
-            if let Expr::Column(column) = theirs {
-                single |= unique.contains(column);
-            }
-            let theirs = Scope { schema: &public_schema, facts: &public_facts }.total(theirs)?.expr;
-            on.push(if owned_left { (mine, theirs) } else { (theirs, mine) });
-        }
-        let rows_max =
-            if single { owned.rows_max } else { owned.rows_max.saturating_mul(rows_public.unwrap_or(u64::MAX)) };
-        let most = self.bounds.work_rows_max;
-        let owned = match rows_max > most {
-            true => cut::before_public_join(self, owned, &input, &on, owned_left)?,
-            false => owned,
-        };
-        let Owned { plan, owner, facts, defaults, .. } = owned;
-        let width = public_facts.len();
-        let (left, right, facts, owner) = match owned_left {
-            true => (plan, input, facts.into_iter().chain(public_facts).collect::<Vec<_>>(), owner),
-            false => (input, plan, public_facts.into_iter().chain(facts).collect(), owner + width),
-        };
-        let schema = built(left.schema().join(right.schema()))?;
-        let filter = join
-            .filter
-            .as_ref()
-            .map(|f| Scope { schema: &schema, facts: &facts }.total(f))
-            .transpose()?
-            .map(|t| t.expr);
-        let constraint = join.join_constraint;
-        let kind = if kept { join.join_type } else { JoinType::Inner };
-        let equality = NullEquality::NullEqualsNothing;
-        let plan =
-            built(Join::try_new(Arc::new(left), Arc::new(right), on, filter, kind, constraint, equality, false))?;
-        Ok(Typed::Owned(Owned { plan: LogicalPlan::Join(plan), owner, facts, rows_max: rows_max.min(most), defaults }))
+        Ok(Typed::Owned(Owned { plan, owner, facts, halves: None, ..owned }))
     }
 
     /// A public part below persons' rows is evaluated once, beforehand, and read from memory.
-    fn public_input(&mut self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    pub(super) fn public_input(&mut self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
         let index = self.public_inputs.len();
         let placeholder = super::placeholder::public_input(index, plan.schema())?;
         self.public_inputs.push(plan);
@@ -406,38 +404,6 @@ fn keep_name(total: Expr, original: &Expr, relation: Option<datafusion::common::
     match (&total, original) {
         (Expr::Column(_), Expr::Column(_)) => total,
         _ => total.alias_qualified(relation, name),
-    }
-}
-
-/// Subqueries inside expressions of a step: they may only read public tables.
-fn no_unit_in_expressions(plan: &LogicalPlan) -> Result<(), Refusal> {
-    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-    let mut public = true;
-    let mut subqueries = false;
-    let _ = plan.apply_expressions(|expr| {
-        expr.apply(|e| {
-            let subquery = match e {
-                Expr::ScalarSubquery(s) => Some(&s.subquery),
-                Expr::Exists(e) => Some(&e.subquery.subquery),
-                Expr::InSubquery(i) => Some(&i.subquery.subquery),
-                Expr::SetComparison(s) => Some(&s.subquery.subquery),
-                _ => None,
-            };
-            if let Some(inner) = subquery {
-                subqueries = true;
-                inner.apply_with_subqueries(|node| {
-                    if let LogicalPlan::TableScan(scan) = node {
-                        public &= catalogued(scan).is_some_and(|t| matches!(t.standing, Standing::Public { .. }));
-                    }
-                    Ok(TreeNodeRecursion::Continue)
-                })?;
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })
-    });
-    match !subqueries || public {
-        true => Ok(()),
-        false => Err(refused("a subquery in an expression", "join the table instead")),
     }
 }
 

@@ -13,6 +13,8 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
+use super::ranking;
+
 const REFUSED: [&str; 12] = [
     "arrow_cast",
     "arrow_metadata",
@@ -50,6 +52,12 @@ impl Vocabulary {
         self.aggregate.get(name).cloned()
     }
 
+    /// The window function of this name.
+    #[must_use]
+    pub fn window(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.window.get(name).cloned()
+    }
+
     /// The scalar function of this name.
     #[must_use]
     pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
@@ -82,6 +90,7 @@ fn build() -> Vocabulary {
     }
     let mut window = HashMap::new();
     for udf in SessionStateDefaults::default_window_functions() {
+        let udf = ranking::whole(udf);
         for name in udf.aliases().iter().map(String::as_str).chain([udf.name()]) {
             window.insert(name.to_owned(), Arc::clone(&udf));
         }

@@ -7,6 +7,7 @@ mod directory;
 mod functions;
 mod lineage;
 mod parse;
+mod ranking;
 
 pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};

@@ -10,4 +10,5 @@ mod doors;
 mod halts;
 pub(crate) mod house;
 mod refusals;
+mod statistics;
 pub(crate) mod truth;

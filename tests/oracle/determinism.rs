@@ -11,7 +11,7 @@ use sekisho::{
 use super::{
     database::{Database, Manner},
     grammar::Question,
-    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, unplanned},
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact_given, runtime, unplanned},
 };
 
 struct World {
@@ -85,9 +85,19 @@ fn case(world: &World, number: u64, check: Check) -> Case {
 }
 
 fn run(world: &World, variant: usize, analysis: &Analysis, database: &Database) -> Result<Vec<Opened>, String> {
+    run_given(world, variant, analysis, database, None)
+}
+
+fn run_given(
+    world: &World,
+    variant: usize,
+    analysis: &Analysis,
+    database: &Database,
+    given: Option<&[Opened]>,
+) -> Result<Vec<Opened>, String> {
     let (name, engine, ranges, batch_rows) = &world.variants[variant];
     let tables = database.tables(*ranges, *batch_rows);
-    world.runtime.block_on(exact(engine, analysis, tables)).map_err(|fault| match unplanned(&fault) {
+    world.runtime.block_on(exact_given(engine, analysis, tables, given)).map_err(|fault| match unplanned(&fault) {
         true => String::new(),
         false => format!("{name}: {fault:?}"),
     })
@@ -133,7 +143,7 @@ fn sum_of_parts(
     let mut opened = vec![];
     for part in 0..parts {
         let rows = database.of_persons(|person| of[usize::try_from(person).unwrap()] == part);
-        match run(world, 0, analysis, &rows) {
+        match run_given(world, 0, analysis, &rows, Some(whole)) {
             Ok(vectors) => opened.push(vectors),
             Err(fault) => return Some(fault),
         }
@@ -142,7 +152,26 @@ fn sum_of_parts(
     for (n, whole) in whole.iter().enumerate() {
         let everywhere = opened.iter().flat_map(|part| &part[n].keys).chain(&whole.keys);
         for key in everywhere.collect::<std::collections::HashSet<_>>() {
+            let partials = &analysis.releases()[n].partials;
+            for histogram in 0..whole.histograms.len() {
+                let mut sum = std::collections::BTreeMap::<u32, i64>::new();
+                for (bin, parts) in opened.iter().flat_map(|part| part[n].histogram(histogram, key)) {
+                    *sum.entry(bin).or_default() += parts;
+                }
+                if sum.into_iter().ne(whole.histogram(histogram, key)) {
+                    return Some(format!("release {n}, histogram {histogram}, {key:?}: parts do not add up"));
+                }
+            }
             for index in 0..=whole.sums.len() {
+                if partials.get(index).is_some_and(|p| !p.additive()) {
+                    let of: Vec<i64> = opened.iter().map(|part| part[n].at(index, key)).collect();
+                    let all = whole.at(index, key);
+                    // A union is no smaller than its largest part and no larger than all together.
+                    if all < of.iter().copied().max().unwrap_or(0) || all > of.iter().sum() {
+                        return Some(format!("release {n}, vector {index}, {key:?}: parts {of:?}, all {all}"));
+                    }
+                    continue;
+                }
                 let sum: i64 = opened.iter().map(|part| part[n].at(index, key)).sum();
                 if sum != whole.at(index, key) {
                     let all = whole.at(index, key);

@@ -23,6 +23,8 @@ pub struct Col {
     pub name: String,
     pub ty: Ty,
     pub owner: bool,
+    /// The owner key or NULL.
+    pub half: bool,
     /// A row id or link.
     pub key: bool,
     /// The analyser is expected to know two ends of it.
@@ -83,7 +85,8 @@ impl Gen {
         if depth == 0 || self.one_in(3) {
             return self.leaf(cols, ty);
         }
-        match (self.rng.random_range(0..9), ty) {
+        match (self.rng.random_range(0..11), ty) {
+            (9 | 10, _) => self.call(cols, ty, depth - 1),
             (0, _) => {
                 self.label("case");
                 let (when, then, other) =

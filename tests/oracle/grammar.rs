@@ -28,10 +28,10 @@ pub struct Question {
 }
 
 /// What stands in a FROM clause.
-struct Source {
-    from: String,
-    condition: Option<String>,
-    cols: Vec<Col>,
+pub struct Source {
+    pub from: String,
+    pub condition: Option<String>,
+    pub cols: Vec<Col>,
 }
 
 impl Question {
@@ -59,9 +59,16 @@ impl Gen {
             true => Asked {
                 rows_per_group: *self.pick(&[None, None, Some(1), Some(2), Some(7), Some(100), Some(u32::MAX)]),
                 groups: *self.pick(&[None, None, Some(1), Some(2), Some(3), Some(50), Some(u32::MAX)]),
-                intervals: false,
+                distinct_values: *self.pick(&[None, None, Some(1), Some(2), Some(100), Some(u32::MAX)]),
+                ..Asked::default()
             },
-            false => Asked { rows_per_group: Some(u32::MAX), groups: Some(u32::MAX), intervals: self.one_in(4) },
+            false => Asked {
+                rows_per_group: Some(u32::MAX),
+                groups: Some(u32::MAX),
+                distinct_values: Some(u32::MAX),
+                intervals: self.one_in(4),
+                non_negative: self.one_in(4),
+            },
         };
         Question { sql, core, keys, labels: std::mem::take(&mut self.labels), asked }
     }
@@ -91,13 +98,21 @@ impl Gen {
         let mut select = format!("SELECT {} FROM {}", items.join(", "), source.from);
         let mut conditions: Vec<String> = source.condition.into_iter().collect();
         if self.one_in(2) {
-            conditions.push(self.boolean(&cols, 2));
+            conditions.push(self.condition(&cols, 2));
         }
         if !conditions.is_empty() {
             self.label("where");
             select += &format!(" WHERE {}", conditions.join(" AND "));
         }
-        if !keys.is_empty() {
+        if !keys.is_empty() && self.one_in(10) {
+            self.label("release: grouping sets");
+            let all = keys.join(", ");
+            select += &match self.rng.random_range(0..3) {
+                0 => format!(" GROUP BY ROLLUP ({all})"),
+                1 => format!(" GROUP BY CUBE ({all})"),
+                _ => format!(" GROUP BY GROUPING SETS (({all}), ())"),
+            };
+        } else if !keys.is_empty() {
             select += &match self.one_in(2) {
                 true => format!(" GROUP BY {}", keys.join(", ")),
                 false => {
@@ -113,6 +128,12 @@ impl Gen {
         let fit = |c: &&Col| !c.owner && !c.key && (self.wild || c.ty != Ty::Float);
         let usable: Vec<Col> = cols.iter().filter(fit).cloned().collect();
         let listed: Vec<&Col> = usable.iter().filter(|c| c.listed).collect();
+        if self.one_in(5)
+            && let Some(key) = self.public_key(&usable)
+        {
+            self.label("key: public values of an expression");
+            return key;
+        }
         match self.rng.random_range(0..12) {
             0..=3 if !listed.is_empty() => {
                 self.label("key: listed");
@@ -166,16 +187,29 @@ impl Gen {
                     _ => format!("COUNT({})", self.expr(cols, ty, 2)),
                 }
             }
+            (3, _) if cols.iter().any(|c| c.half) => {
+                self.label("count(distinct owner or null)");
+                format!("COUNT(DISTINCT {})", cols.iter().find(|c| c.half).unwrap().sql)
+            }
             (3 | 4, Some(owner)) => {
                 self.label("count(distinct person)");
                 format!("COUNT(DISTINCT {owner})")
             }
             (5, _) if self.wild && self.one_in(10) => {
-                self.label("refused aggregate");
+                self.label("aggregate of any column");
                 let column = cols.choose(&mut self.rng).map_or("1".into(), |c| c.sql.clone());
-                let call = *self.pick(&["COUNT(DISTINCT {})", "MIN({})", "MAX({})", "SUM(DISTINCT {})", "STDDEV({})"]);
+                let call = *self.pick(&[
+                    "COUNT(DISTINCT {})",
+                    "approx_distinct({})",
+                    "MIN({})",
+                    "MAX({})",
+                    "SUM(DISTINCT {})",
+                    "STDDEV({})",
+                    "MEDIAN({})",
+                ]);
                 call.replace("{}", &column)
             }
+            (5..=7, _) if self.one_in(2) => self.statistic(cols),
             (5..=7, _) => {
                 self.label("sum");
                 format!("SUM({})", self.bounded_number(cols))
@@ -191,55 +225,6 @@ impl Gen {
                 format!("{call} FILTER (WHERE {})", self.boolean(cols, 1))
             }
             false => call,
-        }
-    }
-
-    /// HAVING, ORDER BY, LIMIT and arithmetic over a release.
-    fn after(&mut self, select: &str, keys: usize, aggregates: usize) -> String {
-        let key_names: Vec<String> = (0..keys).map(|i| format!("k{i}")).collect();
-        let names: Vec<String> = key_names.iter().cloned().chain((0..aggregates).map(|i| format!("a{i}"))).collect();
-        let order = |g: &mut Self| {
-            let mut all = names.clone();
-            if g.one_in(2) {
-                all.reverse();
-            }
-            all.iter()
-                .map(|n| format!("{n} {}", g.pick(&["ASC", "DESC", "DESC NULLS LAST"])))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        match self.rng.random_range(0..4) {
-            0 => {
-                self.label("order by");
-                let sorted = format!("{select} ORDER BY {}", order(self));
-                match self.one_in(2) {
-                    true => {
-                        self.label("limit");
-                        format!("{sorted} LIMIT {}", self.rng.random_range(0..6))
-                    }
-                    false => sorted,
-                }
-            }
-            1 if keys > 0 => {
-                self.label("having");
-                format!("{select} HAVING COUNT(*) > {}", self.rng.random_range(0..4))
-            }
-            2 => {
-                self.label("arithmetic over a release");
-                let a = self.pick(&names[keys..]).clone();
-                let extra = match self.rng.random_range(0..3) {
-                    0 => format!("{a} * 2 AS double"),
-                    1 => format!("CASE WHEN {a} > 3 THEN 'many' ELSE 'few' END AS size"),
-                    _ => format!("{a} / 4 AS quarter"),
-                };
-                format!("SELECT {}, {extra} FROM ({select}) AS released", names.join(", "))
-            }
-            _ => {
-                self.label("filter over a release");
-                let a = self.pick(&names[keys..]).clone();
-                let shown = names.join(", ");
-                format!("SELECT {shown} FROM ({select}) AS released WHERE {a} >= 1 ORDER BY {}", order(self))
-            }
         }
     }
 
@@ -275,12 +260,11 @@ impl Gen {
                 let more = self.boolean(&cols, 1);
                 Source { from: format!("{left} JOIN {right} ON {equal} AND {more}"), condition: None, cols }
             }
-            3 if self.wild && self.one_in(4) => {
+            3 if self.wild && self.one_in(8) => {
                 self.label("refused join");
-                let kind = *self.pick(&["LEFT JOIN", "FULL JOIN", "RIGHT JOIN", "CROSS JOIN", "LEFT SEMI JOIN"]);
-                let on = if kind == "CROSS JOIN" { String::new() } else { format!(" ON {equal}") };
-                Source { from: format!("{left} {kind} {right}{on}"), condition: None, cols }
+                Source { from: format!("{left} CROSS JOIN {right}"), condition: None, cols }
             }
+            3 => self.outer_join((left, left_cols), (right, right_cols), &equal),
             _ => {
                 self.label("join persons: on");
                 Source { from: format!("{left} JOIN {right} ON {equal}"), condition: None, cols }
@@ -369,14 +353,15 @@ impl Gen {
 
     /// A relation over persons' rows under an alias.
     fn relation(&mut self, depth: u32) -> (String, Vec<Col>) {
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..11) {
+            10 if depth > 0 => self.union(depth),
             0..=2 if depth > 0 => self.subquery(depth, false),
             3..=5 if depth > 0 => self.per_person(depth),
             _ => self.table(),
         }
     }
 
-    fn relation_with_owner(&mut self, depth: u32) -> (String, Vec<Col>) {
+    pub fn relation_with_owner(&mut self, depth: u32) -> (String, Vec<Col>) {
         match self.rng.random_range(0..10) {
             0..=2 if depth > 0 => self.subquery(depth, true),
             3..=4 if depth > 0 => self.per_person(depth),
@@ -438,14 +423,35 @@ impl Gen {
             items.push(format!("{expr} AS {name}"));
             cols.push(col(&alias, &name, ty));
         }
+        let mut numbered = None;
+        while self.one_in(4) {
+            let ((call, ty, bounded), name) = (self.window(&source.cols, &owner.sql), self.name("n"));
+            if call.contains("row_number") {
+                numbered = Some(name.clone());
+            }
+            items.push(format!("{call} AS {name}"));
+            cols.push(Col { bounded, ..col(&alias, &name, ty) });
+        }
+        if self.one_in(8) {
+            let (value, name) = (self.scalar_subquery(&source.cols, &owner.sql), self.name("e"));
+            items.push(format!("{value} AS {name}"));
+            cols.push(col(&alias, &name, Ty::Int));
+        }
         if items.is_empty() {
             items.push("1 AS one".into());
             cols.push(Col { bounded: true, ..col(&alias, "one", Ty::Int) });
         }
-        let mut select = format!("SELECT {} FROM {}", items.join(", "), source.from);
+        let distinct = match self.one_in(6) && cols.iter().any(|c| c.owner) {
+            true => {
+                self.label("distinct");
+                "DISTINCT "
+            }
+            false => "",
+        };
+        let mut select = format!("SELECT {distinct}{} FROM {}", items.join(", "), source.from);
         let mut conditions: Vec<String> = source.condition.into_iter().collect();
         if self.one_in(2) {
-            conditions.push(self.boolean(&source.cols, 2));
+            conditions.push(self.condition(&source.cols, 2));
         }
         if !conditions.is_empty() {
             select += &format!(" WHERE {}", conditions.join(" AND "));
@@ -454,9 +460,16 @@ impl Gen {
             self.label("refused step");
             select = match self.rng.random_range(0..4) {
                 0 => format!("{select} LIMIT 3"),
-                1 => select.replacen("SELECT", "SELECT DISTINCT", 1),
-                2 => format!("{select} UNION ALL {select}"),
+                1 => format!("SELECT DISTINCT 1 AS one FROM ({select}) AS x"),
+                2 => format!("{select} UNION ALL SELECT 1"),
                 _ => select.replacen("SELECT", "SELECT row_number() OVER () AS r,", 1),
+            };
+        }
+        if let Some(number) = numbered.filter(|_| self.one_in(2)) {
+            self.label("window: first rows");
+            select = match self.one_in(2) {
+                true => format!("SELECT * FROM ({select}) AS numbered WHERE {number} = 1"),
+                false => format!("SELECT * FROM ({select}) AS numbered WHERE {number} <= 3"),
             };
         }
         self.named(select, alias, cols)
@@ -498,7 +511,7 @@ impl Gen {
         let mut select = format!("SELECT {} FROM {}", items.join(", "), source.from);
         let mut conditions: Vec<String> = source.condition.into_iter().collect();
         if self.one_in(3) {
-            conditions.push(self.boolean(&source.cols, 1));
+            conditions.push(self.condition(&source.cols, 1));
         }
         if !conditions.is_empty() {
             select += &format!(" WHERE {}", conditions.join(" AND "));
@@ -579,5 +592,5 @@ impl Gen {
 
 fn col(alias: &str, name: &str, ty: Ty) -> Col {
     let (sql, name) = (format!("{alias}.{name}"), name.to_owned());
-    Col { sql, name, ty, owner: false, key: false, bounded: false, listed: false }
+    Col { sql, name, ty, owner: false, half: false, key: false, bounded: false, listed: false }
 }

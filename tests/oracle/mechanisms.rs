@@ -9,7 +9,7 @@ use datafusion::arrow::{
     datatypes::Int64Type,
 };
 use sekisho::{
-    privacy::{Asked, Bounds, Exact, Family, Mechanism, Offer, Plan, Target, add_noise},
+    privacy::{Asked, Bounds, Exact, Family, Mechanism, Noisy, Offer, Plan, Target, add_noise},
     terms::{Cap, Loss, ORDERS},
 };
 
@@ -51,7 +51,7 @@ impl Trial {
         };
         let groups = usize::try_from(self.groups).unwrap();
         let sums = release.partials.iter().map(|_| vec![value; groups]).collect();
-        let noisy = add_noise(&self.plan, vec![Exact::seal(keys, sums, vec![persons; groups])]).unwrap();
+        let noisy = add_noise(&self.plan, Noisy::none(), vec![Exact::seal(keys, sums, vec![persons; groups])]).unwrap();
         noisy.releases()[0].clone()
     }
 
@@ -68,7 +68,7 @@ impl Trial {
 }
 
 fn asked(rows: u32, groups: u32) -> Asked {
-    Asked { rows_per_group: Some(rows), groups: Some(groups), intervals: false }
+    Asked { rows_per_group: Some(rows), groups: Some(groups), ..Asked::default() }
 }
 
 /// Wilson's interval at [`Z`].
@@ -80,7 +80,7 @@ fn between(hits: usize, of: usize) -> (f64, f64) {
 }
 
 /// No event {x = v}, {x ≥ v} or {x ≤ v} tells `a` from `b` by more than (ε, δ) allows.
-fn assert_indistinguishable(name: &str, a: &[i64], b: &[i64], epsilon: f64, delta: f64) {
+pub fn assert_indistinguishable(name: &str, a: &[i64], b: &[i64], epsilon: f64, delta: f64) {
     let points: BTreeSet<i64> = a.iter().chain(b).copied().collect();
     let events: [fn(i64, i64) -> bool; 3] = [|x, v| x == v, |x, v| x >= v, |x, v| x <= v];
     let mut worst = 0.0_f64;

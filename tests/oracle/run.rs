@@ -14,12 +14,15 @@ use std::{
 use datafusion::common::ScalarValue;
 use sekisho::{
     engine::{Engine, EngineFault, EngineLimits, RangedTables, schema::arrow_schema},
-    privacy::{Analysis, Asked, Bounds, Exact, analyze},
+    privacy::{Analysis, Asked, Bounds, Exact, Histogram, Noisy, analyze},
     sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
     terms::{DatasetName, PopulationName, Refusal},
 };
 
-use super::database::{DATASET, VOCABULARY, model, public_tables};
+use super::{
+    database::{DATASET, VOCABULARY, model, public_tables},
+    meaning::rebuilt,
+};
 
 /// The first cause of everything random here.
 pub const SEED: u64 = 0x5e_15_50;
@@ -82,16 +85,24 @@ pub struct Opened {
     pub keys: Vec<Vec<ScalarValue>>,
     pub sums: Vec<Vec<i64>>,
     pub persons: Vec<i64>,
+    /// Of each partial that is a histogram, one per group.
+    pub histograms: Vec<Vec<Histogram>>,
 }
 
 impl Opened {
     pub fn of(exact: Exact) -> Self {
-        let (columns, sums, persons) = exact.dangerous_exact_for_tests();
+        let (columns, sums, persons, histograms) = exact.dangerous_exact_for_tests();
         let key = |row: usize| columns.iter().map(|c| ScalarValue::try_from_array(c, row).unwrap()).collect::<Vec<_>>();
         let keys: Vec<Vec<ScalarValue>> = (0..persons.len()).map(key).collect();
         let groups: HashMap<_, _> = keys.iter().cloned().enumerate().map(|(i, k)| (k, i)).collect();
         assert_eq!(groups.len(), keys.len(), "a group stands twice");
-        Self { groups, keys, sums, persons }
+        Self { groups, keys, sums, persons, histograms }
+    }
+
+    /// The n-th histogram at `key`; empty where the group does not exist.
+    pub fn histogram(&self, n: usize, key: &[ScalarValue]) -> Histogram {
+        let of_group = |group: &usize| self.histograms[n][*group].clone();
+        self.groups.get(key).map_or_else(Histogram::new, of_group)
     }
 
     /// Vector `index` (the persons after the last partial) at `key`; zero where the group does not exist.
@@ -101,13 +112,37 @@ impl Opened {
     }
 }
 
-/// Runs the exact stage; a fault by name.
+/// Runs the exact stages; a fault by name. What a stage reads of the one before is not noised here.
 pub async fn exact(
     engine: &Engine,
     analysis: &Analysis,
     tables: Arc<dyn RangedTables>,
 ) -> Result<Vec<Opened>, EngineFault> {
-    Ok(engine.exact_stage(analysis, tables).await?.into_iter().map(Opened::of).collect())
+    exact_given(engine, analysis, tables, None).await
+}
+
+/// The same where earlier stages have released `given`, whatever the rows: what a later stage does is bounded for
+/// every value that it may read.
+pub async fn exact_given(
+    engine: &Engine,
+    analysis: &Analysis,
+    tables: Arc<dyn RangedTables>,
+    given: Option<&[Opened]>,
+) -> Result<Vec<Opened>, EngineFault> {
+    let stages = analysis.stages();
+    let (mut opened, mut batches): (Vec<Opened>, _) = (vec![], vec![]);
+    for stage in stages.clone() {
+        let earlier = Noisy::kept(batches.clone());
+        let exact = engine.exact_stage(analysis, stage, &earlier, Arc::clone(&tables)).await?;
+        opened.extend(exact.into_iter().map(Opened::of));
+        if stages.len() > 1 {
+            let known = given.unwrap_or(&opened);
+            let more = analysis.releases().iter().zip(known).take(opened.len()).skip(batches.len());
+            let more: Vec<_> = more.map(|(release, opened)| rebuilt(release, opened)).collect();
+            batches.extend(more);
+        }
+    }
+    Ok(opened)
 }
 
 /// Whether a fault is one of planning, found by the rehearsal before anything is charged.

@@ -6,14 +6,14 @@ use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use sekisho::{
     engine::Engine,
-    privacy::{Analysis, Bounds, Release},
+    privacy::{Analysis, Bounds, Kind, Release},
     sql::Directory,
 };
 
 use super::{
     database::{Database, Manner},
     grammar::Question,
-    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, say, unplanned},
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact_given, runtime, say, unplanned},
 };
 
 /// One database serves this many questions.
@@ -113,8 +113,17 @@ fn persons(database: &Database, rng: &mut ChaCha8Rng) -> BTreeSet<i64> {
 const UNPLANNED: &str = "engine_unplanned";
 
 async fn run(setting: &Setting<'_>, analysis: &Analysis, database: &Database) -> Result<Vec<Opened>, String> {
+    run_given(setting, analysis, database, None).await
+}
+
+async fn run_given(
+    setting: &Setting<'_>,
+    analysis: &Analysis,
+    database: &Database,
+    given: Option<&[Opened]>,
+) -> Result<Vec<Opened>, String> {
     let tables = database.tables(setting.ranges, setting.batch_rows);
-    exact(setting.engine, analysis, tables).await.map_err(|fault| match unplanned(&fault) {
+    exact_given(setting.engine, analysis, tables, given).await.map_err(|fault| match unplanned(&fault) {
         true => UNPLANNED.to_owned(),
         false => format!("{fault:?}"),
     })
@@ -128,7 +137,7 @@ async fn removal(
     whole: &[Opened],
     person: i64,
 ) -> Option<String> {
-    let without = match run(setting, analysis, &database.of_persons(|p| p != person)).await {
+    let without = match run_given(setting, analysis, &database.of_persons(|p| p != person), Some(whole)).await {
         Ok(without) => without,
         Err(fault) => return Some(format!("without person {person}: {fault}")),
     };
@@ -145,7 +154,30 @@ pub fn difference(release: &Release, a: &Opened, b: &Opened) -> Option<String> {
     }
     let groups: Vec<_> = a.keys.iter().chain(b.keys.iter().filter(|key| !a.groups.contains_key(*key))).collect();
     let mut changed: BTreeSet<usize> = BTreeSet::new();
+    let mut histograms = 0;
     for index in 0..=release.partials.len() {
+        if let Some(Kind::Histogram { candidates, rank, .. }) = release.partials.get(index).map(|p| &p.kind) {
+            let bound = i128::from(release.partials[index].bound(release.rows_per_group).unwrap());
+            let n = histograms;
+            histograms += 1;
+            for (place, key) in groups.iter().enumerate() {
+                let (mine, theirs) = (a.histogram(n, key), b.histogram(n, key));
+                if mine == theirs {
+                    continue;
+                }
+                changed.insert(place);
+                // What is released is a candidate picked by its score: whatever `ends` is, from public figures.
+                for ends in [0, 3, 1000] {
+                    let scores = |seen| rank.scores(seen, usize::try_from(candidates.units()).unwrap(), ends);
+                    let pairs = scores(&mine).into_iter().zip(scores(&theirs));
+                    let moved = pairs.map(|(x, y)| (i128::from(x) - i128::from(y)).abs()).max().unwrap_or(0);
+                    if moved > bound {
+                        return Some(format!("a score of vector {index} ({rank:?}) moves by {moved}, claimed {bound}"));
+                    }
+                }
+            }
+            continue;
+        }
         let bound = match release.partials.get(index) {
             Some(partial) => i128::from(partial.bound(release.rows_per_group).unwrap()),
             None => 1,

@@ -1,0 +1,465 @@
+//! Which partials and which output does an aggregate of SQL become?
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::ScalarValue,
+    functions::core::expr_fn::{greatest, least},
+    logical_expr::{
+        Case, Expr, TryCast,
+        expr::{AggregateFunction, AggregateFunctionParams, Sort},
+        lit,
+    },
+};
+
+use super::{
+    expression::{Total, refused},
+    facts::{Facts, Origin, number, to_f64},
+    grid::Grid,
+    partial::{Kind, Partial, Rank},
+    per_person::{on_grid, without_nan},
+    release_point::{Axis, Output},
+    statistics::Statistic,
+    typing::Owned,
+};
+use crate::terms::Refusal;
+
+/// The public limits within which one release is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// m.
+    pub(super) rows_per_group: u64,
+    /// D, and whether the analyst set it.
+    pub(super) distinct_values: u64,
+    pub(super) distinct_origin: Origin,
+    /// No person has more rows.
+    pub(super) rows_max: u64,
+    pub(super) population_max: u64,
+    /// The most candidates of a histogram.
+    pub(super) candidates_max: u64,
+}
+
+/// Input columns and partials, each kept once however often it is used.
+pub(super) struct Parts {
+    pub(super) columns: Vec<Expr>,
+    pub(super) partials: Vec<Partial>,
+    limits: Limits,
+}
+
+/// One numeric argument.
+struct Number {
+    expr: Expr,
+    facts: Facts,
+    data_type: DataType,
+    name: String,
+}
+
+const ACCEPTED: &str = "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, VAR, STDDEV, COVAR, CORR or REGR_*";
+
+impl Parts {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { columns: vec![], partials: vec![], limits }
+    }
+
+    fn column(&mut self, expr: Expr) -> usize {
+        match self.columns.iter().position(|c| *c == expr) {
+            Some(index) => index + 1,
+            None => {
+                self.columns.push(expr);
+                self.columns.len()
+            }
+        }
+    }
+
+    fn partial(&mut self, kind: Kind, argument: Option<usize>, filter: Option<usize>) -> usize {
+        let partial = Partial { kind, argument, filter };
+        match self.partials.iter().position(|p| *p == partial) {
+            Some(index) => index,
+            None => {
+                self.partials.push(partial);
+                self.partials.len() - 1
+            }
+        }
+    }
+
+    /// The output that `call` over `input` becomes.
+    pub(super) fn output(&mut self, call: &AggregateFunction, input: &Owned) -> Result<Output, Refusal> {
+        let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
+        let name = call.func.name();
+        let percentile = matches!(name, "percentile_cont" | "approx_percentile_cont");
+        if (!order_by.is_empty() && !percentile) || null_treatment.is_some() {
+            return Err(refused(name, "without ORDER BY or RESPECT NULLS"));
+        }
+        let scope = input.scope();
+        let filter = match filter {
+            Some(condition) => Some(self.column(scope.total(condition)?.expr)),
+            None => None,
+        };
+        let Some(first) = args.first() else { return Err(refused(name, "with an argument")) };
+        let item = scope.item(first)?;
+        let data_type = scope.data_type(first)?;
+        match (name, distinct) {
+            // The owner key or NULL: of one person it is one value, so it counts whether any row has it.
+            ("count", true) if args.len() == 1 && item.facts.person => {
+                let argument = (!item.facts.owner).then(|| self.column(item.expr));
+                return Ok(Output::Count(self.partial(Kind::Person, argument, filter)));
+            }
+            ("count", true) | ("approx_distinct", _) if args.len() == 1 => {
+                return self.distinct(item, &data_type, filter);
+            }
+            ("count", false) if args.len() == 1 => {
+                let argument = item.facts.nullable.then(|| self.column(item.expr));
+                return Ok(Output::Count(self.partial(Kind::Rows, argument, filter)));
+            }
+            _ if item.facts.person || item.facts.key => {
+                return Err(refused(name, "person_id and row ids can be counted, nothing else"));
+            }
+            ("min" | "max", _) => return self.end(name == "min", first, item, &data_type, filter),
+            ("sum" | "avg" | "median" | "var" | "stddev", true) => {
+                let fix =
+                    format!("{name}(DISTINCT x) has no bound; group by person_id and x first, or leave DISTINCT out");
+                return Err(refused(&format!("DISTINCT {name}"), &fix));
+            }
+            (_, true) => return Err(refused(&format!("DISTINCT {name}"), ACCEPTED)),
+            ("bool_and" | "bool_or", _) => {
+                return Err(refused(name, "COUNT(*) FILTER (WHERE ...) says how many; compare it with COUNT(*)"));
+            }
+            _ => {}
+        }
+        let number = |expr: &Expr| -> Result<Number, Refusal> {
+            let Total { expr: total, facts } = scope.item(expr)?;
+            let data_type = scope.data_type(expr)?;
+            if facts.owner || facts.key {
+                return Err(refused(name, "person_id and row ids can be counted, nothing else"));
+            }
+            if !data_type.is_integer() && !data_type.is_floating() {
+                return Err(refused(&format!("{name} of {}", readable(expr)), "it takes numbers"));
+            }
+            Ok(Number { expr: total, facts, data_type, name: readable(expr) })
+        };
+        match (name, args.as_slice()) {
+            ("sum", [_]) => {
+                let x = number(first)?;
+                let sum = self.sum(&x, filter, false)?;
+                Ok(Output::Sum(sum))
+            }
+            ("avg", [_]) => {
+                let x = number(first)?;
+                let rows = self.rows(&x, filter);
+                let sum = self.sum(&x, filter, true)?;
+                Ok(Output::Mean { sum, rows })
+            }
+            ("median" | "approx_median", [_]) => {
+                let x = number(first)?;
+                self.quantile(&x, Rank::Quantile { below: 1, of: 2 }, filter)
+            }
+            ("percentile_cont", [_, share]) | ("approx_percentile_cont", [_, share] | [_, share, _]) => {
+                let rank = rank_of(share, order_by)?;
+                let x = number(first)?;
+                self.quantile(&x, rank, filter)
+            }
+            ("var" | "var_pop" | "stddev" | "stddev_pop", [_]) => {
+                let statistic = match name {
+                    "var" => Statistic::VarianceSample,
+                    "var_pop" => Statistic::VariancePopulation,
+                    "stddev" => Statistic::DeviationSample,
+                    _ => Statistic::DeviationPopulation,
+                };
+                let x = number(first)?;
+                self.moments(statistic, &x, None, filter)
+            }
+            ("regr_count", [y, x]) => {
+                let (x, y) = both_present(number(x)?, number(y)?);
+                let _ = y;
+                Ok(Output::Count(self.rows(&x, filter)))
+            }
+            (_, [y, x]) => {
+                let statistic = match name {
+                    "covar_samp" => Statistic::CovarianceSample,
+                    "covar_pop" => Statistic::CovariancePopulation,
+                    "corr" => Statistic::Correlation,
+                    "regr_slope" => Statistic::Slope,
+                    "regr_intercept" => Statistic::Intercept,
+                    "regr_r2" => Statistic::Determination,
+                    "regr_avgx" => Statistic::MeanX,
+                    "regr_avgy" => Statistic::MeanY,
+                    "regr_sxx" => Statistic::SquaresX,
+                    "regr_syy" => Statistic::SquaresY,
+                    "regr_sxy" => Statistic::Products,
+                    _ => return Err(refused(name, ACCEPTED)),
+                };
+                let (x, y) = both_present(number(x)?, number(y)?);
+                self.moments(statistic, &x, Some(&y), filter)
+            }
+            _ => Err(refused(name, ACCEPTED)),
+        }
+    }
+
+    /// COUNT(DISTINCT e): at most D values of one person and group. Links and row ids may be counted too.
+    fn distinct(&mut self, item: Total, data_type: &DataType, filter: Option<usize>) -> Result<Output, Refusal> {
+        if item.facts.owner {
+            return Ok(Output::Count(self.partial(Kind::Person, None, filter)));
+        }
+        if !super::release_point::groupable(data_type) {
+            return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
+        }
+        let listed = item.facts.domain.as_ref().and_then(|values| u64::try_from(values.len()).ok());
+        let most = self.limits.distinct_values.min(self.limits.rows_max).min(listed.unwrap_or(u64::MAX)).max(1);
+        let kind = Kind::Values { most, origin: self.limits.distinct_origin };
+        let argument = self.column(item.expr);
+        Ok(Output::Count(self.partial(kind, Some(argument), filter)))
+    }
+
+    /// The rows that an aggregate of `x` sees.
+    fn rows(&mut self, x: &Number, filter: Option<usize>) -> usize {
+        let seen = x.facts.nullable.then(|| self.column(as_number(&x.expr, &x.data_type)));
+        self.partial(Kind::Rows, seen, filter)
+    }
+
+    fn grid(x: &Number) -> Result<Grid, Refusal> {
+        // What is computed of integers is computed of their floating-point copies: the grid stays whole where they are.
+        let whole = x.data_type.is_integer() || x.facts.grid == Some(1.0);
+        Grid::of(x.facts.range, x.facts.grid, whole).ok_or_else(|| Refusal::BoundMissing { column: x.name.clone() })
+    }
+
+    fn sum(&mut self, x: &Number, filter: Option<usize>, centred: bool) -> Result<usize, Refusal> {
+        let grid = Self::grid(x)?;
+        let centre = if centred { grid.centre() } else { 0 };
+        let argument = self.column(as_number(&x.expr, &x.data_type));
+        Ok(self.partial(Kind::Sum { grid, centre, origin: x.facts.origin }, Some(argument), filter))
+    }
+
+    /// The sums that `statistic` is made of, all over the rows where both numbers are present.
+    fn moments(
+        &mut self,
+        statistic: Statistic,
+        x: &Number,
+        y: Option<&Number>,
+        filter: Option<usize>,
+    ) -> Result<Output, Refusal> {
+        let needs = statistic.needs();
+        let rows = self.rows(x, filter);
+        let mut axis = |x: &Number, sum: bool, squares: bool| -> Result<Axis, Refusal> {
+            let sum = if sum { Some(self.sum(x, filter, true)?) } else { None };
+            let squares = if squares { Some(self.product(x, x, filter)?) } else { None };
+            Ok(Axis { sum, squares })
+        };
+        let of_x = axis(x, needs.x, needs.xx)?;
+        let of_y = match y {
+            Some(y) => axis(y, needs.y, needs.yy)?,
+            None => Axis { sum: None, squares: None },
+        };
+        let product = match y.filter(|_| needs.xy) {
+            Some(y) => Some(self.product(x, y, filter)?),
+            None => None,
+        };
+        Ok(Output::Moments { statistic, rows, x: of_x, y: of_y, product })
+    }
+
+    /// Σ (x − cx)(y − cy) on integer grids, coarse enough for the sum over the population to fit. The centres are those
+    /// of the sums of x and y, so that the parts belong together.
+    fn product(&mut self, x: &Number, y: &Number, filter: Option<usize>) -> Result<usize, Refusal> {
+        let too_wide = || Refusal::TooComplex { limit: "bounds too wide for products; narrow them".into() };
+        let (fine_x, fine_y) = (Self::grid(x)?, Self::grid(y)?);
+        let most = (1_u64 << 61) / self.limits.rows_per_group.max(1) / self.limits.population_max.max(1);
+        let (mut of_x, mut of_y) = (Around::new(&fine_x), Around::new(&fine_y));
+        let product = |a: &Around<'_>, b: &Around<'_>| a.radius.checked_mul(b.radius).filter(|p| *p <= most);
+        while product(&of_x, &of_y).is_none() {
+            let coarsest = if of_x.radius >= of_y.radius { &mut of_x } else { &mut of_y };
+            *coarsest = coarsest.coarser().ok_or_else(too_wide)?;
+        }
+        let most = product(&of_x, &of_y).and_then(|p| i64::try_from(p).ok()).ok_or_else(too_wide)?;
+        let square = x.expr == y.expr;
+        let grid = Grid { step: of_x.step() * of_y.step(), lo: if square { 0 } else { -most }, hi: most };
+        let argument = self.column(of_x.of(x) * of_y.of(y));
+        let origin = x.facts.origin.min(y.facts.origin);
+        Ok(self.partial(Kind::Sum { grid, centre: 0, origin }, Some(argument), filter))
+    }
+
+    fn quantile(&mut self, x: &Number, rank: Rank, filter: Option<usize>) -> Result<Output, Refusal> {
+        let whole = x.data_type.is_integer() || x.facts.grid == Some(1.0);
+        let candidates = Grid::candidates(x.facts.range, x.facts.grid, whole, self.limits.candidates_max)
+            .ok_or_else(|| Refusal::BoundMissing { column: x.name.clone() })?;
+        let argument = self.column(in_units(&x.expr, &x.data_type, &candidates));
+        let kind = Kind::Histogram { candidates, rank, origin: x.facts.origin };
+        Ok(Output::Quantile(self.partial(kind, Some(argument), filter)))
+    }
+
+    /// MIN and MAX: protected ends.
+    fn end(
+        &mut self,
+        least: bool,
+        argument: &Expr,
+        item: Total,
+        data_type: &DataType,
+        filter: Option<usize>,
+    ) -> Result<Output, Refusal> {
+        let name = if least { "MIN" } else { "MAX" };
+        let time = matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
+        if !time && !data_type.is_integer() && !data_type.is_floating() {
+            let fix = format!("{name} takes numbers, dates and timestamps; count texts by GROUP BY instead");
+            return Err(refused(&format!("{name} of {}", readable(argument)), &fix));
+        }
+        let expr = if time { count_of_time(&item.expr, data_type) } else { item.expr };
+        let data_type = if time { DataType::Int64 } else { data_type.clone() };
+        let x = Number { expr, facts: item.facts, data_type, name: readable(argument) };
+        self.quantile(&x, if least { Rank::Least } else { Rank::Greatest }, filter)
+    }
+}
+
+/// Each of the two made NULL where the other is.
+fn both_present(x: Number, y: Number) -> (Number, Number) {
+    let only_where = |mine: &Number, other: &Number| {
+        if !other.facts.nullable || mine.expr == other.expr {
+            return (mine.expr.clone(), mine.facts.nullable);
+        }
+        let missing = without_nan(other.expr.clone(), &other.data_type).is_null();
+        let null = Expr::Literal(ScalarValue::try_new_null(&mine.data_type).unwrap_or(ScalarValue::Null), None);
+        let when = vec![(Box::new(missing), Box::new(null))];
+        (Expr::Case(Case::new(None, when, Some(Box::new(mine.expr.clone())))), true)
+    };
+    let ((of_x, null_x), (of_y, null_y)) = (only_where(&x, &y), only_where(&y, &x));
+    let x = Number { expr: of_x, facts: Facts { nullable: null_x, ..x.facts }, ..x };
+    let y = Number { expr: of_y, facts: Facts { nullable: null_y, ..y.facts }, ..y };
+    (x, y)
+}
+
+/// Integers as BIGINT, floating-point numbers as DOUBLE: the two that the exact stage folds.
+fn as_number(expr: &Expr, data_type: &DataType) -> Expr {
+    let wanted = if data_type.is_integer() { DataType::Int64 } else { DataType::Float64 };
+    match *data_type == wanted {
+        true => expr.clone(),
+        false => Expr::TryCast(TryCast::new(Box::new(expr.clone()), wanted)),
+    }
+}
+
+fn cast(expr: Expr, to: DataType) -> Expr {
+    Expr::TryCast(TryCast::new(Box::new(expr), to))
+}
+
+/// Days of a date, microseconds of a timestamp.
+fn count_of_time(expr: &Expr, data_type: &DataType) -> Expr {
+    match data_type {
+        DataType::Date32 => cast(cast(expr.clone(), DataType::Int32), DataType::Int64),
+        _ => {
+            let micros = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
+            let same = *data_type == micros;
+            cast(if same { expr.clone() } else { cast(expr.clone(), micros) }, DataType::Int64)
+        }
+    }
+}
+
+/// The number of grid units of a value within its bounds, as BIGINT; NULL where it is NULL or NaN.
+fn in_units(expr: &Expr, data_type: &DataType, grid: &Grid) -> Expr {
+    if data_type.is_integer() && grid.is_whole() {
+        let value = as_number(expr, data_type);
+        // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
+        let bounded = least(vec![greatest(vec![value.clone(), lit(grid.lo)]), lit(grid.hi)]);
+        let null = Expr::Literal(ScalarValue::Int64(None), None);
+        let when = vec![(Box::new(value.is_null()), Box::new(null))];
+        return Expr::Case(Case::new(None, when, Some(Box::new(bounded))));
+    }
+    let float = match data_type {
+        DataType::Float64 => expr.clone(),
+        _ => cast(expr.clone(), DataType::Float64),
+    };
+    on_grid(float, grid)
+}
+
+/// A number's distance from the public centre of its grid, on that grid or on a coarser one.
+struct Around<'a> {
+    fine: &'a Grid,
+    /// Each makes the step twice as wide.
+    doublings: i32,
+    /// The farthest unit.
+    radius: u64,
+}
+
+impl<'a> Around<'a> {
+    fn new(fine: &'a Grid) -> Self {
+        Self { fine, doublings: 0, radius: fine.radius().max(1) }
+    }
+
+    fn coarser(&self) -> Option<Self> {
+        let wider = self.radius > 1 && self.doublings < 60;
+        wider.then(|| Self { fine: self.fine, doublings: self.doublings + 1, radius: self.radius.div_ceil(2) })
+    }
+
+    fn step(&self) -> f64 {
+        self.fine.step * 2.0_f64.powi(self.doublings)
+    }
+
+    fn of(&self, x: &Number) -> Expr {
+        let centre = self.fine.centre();
+        if self.doublings == 0 {
+            return in_units(&x.expr, &x.data_type, self.fine) - lit(centre);
+        }
+        let radius = i64::try_from(self.radius).unwrap_or(i64::MAX >> 1);
+        let grid = Grid { step: self.step(), lo: -radius, hi: radius };
+        on_grid(cast(x.expr.clone(), DataType::Float64) - lit(to_f64(centre) * self.fine.step), &grid)
+    }
+}
+
+/// The rank that a percentile asks for, in ten-thousandths.
+fn rank_of(share: &Expr, order_by: &[Sort]) -> Result<Rank, Refusal> {
+    const PARTS: f64 = 10_000.0;
+    let wrong = || refused("this percentile", "give the share as a literal from 0 to 1 in steps of 0.0001");
+    let value = match share.clone().unalias_nested().data {
+        Expr::Literal(value, _) => value.cast_to(&DataType::Float64).ok().as_ref().and_then(number),
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => value.cast_to(&DataType::Float64).ok().as_ref().and_then(number),
+            _ => None,
+        },
+        _ => None,
+    };
+    let value = value.filter(|v| (0.0..=1.0).contains(v)).ok_or_else(wrong)?;
+    let descending = order_by.first().is_some_and(|sort| !sort.asc);
+    let value = if descending { 1.0 - value } else { value };
+    let parts = (value * PARTS).round();
+    if (value * PARTS - parts).abs() > 1e-6 {
+        return Err(wrong());
+    }
+    let below = super::facts::whole(parts).and_then(|p| u32::try_from(p).ok()).ok_or_else(wrong)?;
+    Ok(match below {
+        0 => Rank::Least,
+        10_000 => Rank::Greatest,
+        _ => {
+            let shared = greatest_common_divisor(below, 10_000);
+            Rank::Quantile { below: below / shared, of: 10_000 / shared }
+        }
+    })
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    match b {
+        0 => a.max(1),
+        _ => greatest_common_divisor(b, a % b),
+    }
+}
+
+/// The argument as its writer knows it, without the casts that planning added.
+fn readable(expr: &Expr) -> String {
+    match expr {
+        Expr::Cast(cast) => readable(&cast.expr),
+        Expr::TryCast(cast) => readable(&cast.expr),
+        Expr::Column(column) => column.name.clone(),
+        other => other.schema_name().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_read_in_their_lowest_terms_and_downward_where_the_order_is() {
+        let up = [];
+        assert_eq!(rank_of(&lit(0.25), &up).unwrap(), Rank::Quantile { below: 1, of: 4 });
+        assert_eq!(rank_of(&lit(0.9), &up).unwrap(), Rank::Quantile { below: 9, of: 10 });
+        assert_eq!(rank_of(&lit(1_i64), &up).unwrap(), Rank::Greatest);
+        let down = [lit(1).sort(false, false)];
+        assert_eq!(rank_of(&lit(0.9), &down).unwrap(), Rank::Quantile { below: 1, of: 10 });
+        for wrong in [1.5, -0.1, 0.123_456, f64::NAN] {
+            assert!(rank_of(&lit(wrong), &up).is_err(), "{wrong}");
+        }
+    }
+}

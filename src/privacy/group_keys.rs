@@ -1,0 +1,259 @@
+//! Which groups are publicly known, whatever the rows hold?
+//!
+//! A key whose values are all public (a declared list, the whole numbers or days of an enforced range, or whatever an
+//! expression makes of such) has its groups released whether anybody is in them or not. Other keys are selected by noise.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, RecordBatch, RecordBatchOptions},
+        datatypes::{DataType, Field, Schema},
+    },
+    common::{
+        Column, DFSchema, ScalarValue,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    execution::context::ExecutionProps,
+    logical_expr::{ColumnarValue, Expr, physical_planning_context::PhysicalPlanningContext},
+    physical_expr::create_physical_expr,
+};
+
+use super::{
+    expression::{Scope, Total},
+    facts::{Facts, number, whole},
+    range::Range,
+};
+
+/// An expression is evaluated over at most so many combinations of its columns' public values.
+const COMBINATIONS_MAX: usize = 131_072;
+
+/// All values of every key, if each has a public list and the cells stay within the cap.
+pub(super) fn public_groups(keys: &[(Facts, DataType)], most: usize) -> Option<Vec<Vec<ScalarValue>>> {
+    let mut groups = vec![];
+    let mut cells = 1_usize;
+    for (facts, data_type) in keys {
+        let mut values = values(facts, data_type, most)?;
+        if facts.nullable {
+            values.push(ScalarValue::try_new_null(data_type).ok()?);
+        }
+        cells = cells.checked_mul(values.len()).filter(|c| *c <= most)?;
+        groups.push(values);
+    }
+    Some(groups)
+}
+
+/// What `total` can be, found by evaluating it over all public values of its columns, or step by step over those of its
+/// parts. It depends on the question and on declarations that hold for every stored row, on nothing else.
+pub(super) fn with_image(scope: &Scope<'_>, mut total: Total) -> Total {
+    let known = total.facts.domain.is_some() || total.facts.owner || total.facts.key;
+    if known || matches!(total.expr, Expr::Column(_) | Expr::Literal(..)) {
+        return total;
+    }
+    let Some(values) = image(scope, &total.expr, 0) else { return total };
+    if values.iter().any(|v| matches!(v, ScalarValue::Float64(Some(v)) if v.is_nan())) {
+        return total;
+    }
+    let (nulls, values): (Vec<_>, Vec<_>) = values.into_iter().partition(ScalarValue::is_null);
+    total.facts.nullable = !nulls.is_empty();
+    let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
+    if let Some(numbers) = numbers.filter(|n| !n.is_empty() && n.iter().all(|v| v.is_finite())) {
+        let lo = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let hi = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        total.facts.range = Range::new(lo, hi);
+        total.facts.holds = true;
+    }
+    total.facts.domain = Some(values.into());
+    total
+}
+
+/// The values of a key, NULL aside: those of its facts, or all days of an enforced range.
+fn values(facts: &Facts, data_type: &DataType, most: usize) -> Option<Vec<ScalarValue>> {
+    if *data_type != DataType::Date32 || facts.domain.is_some() {
+        return facts.values(data_type, most);
+    }
+    let days = facts.range.filter(|r| facts.holds && r.is_finite())?;
+    let (first, last) = (whole(days.lo.ceil())?, whole(days.hi.floor())?);
+    let few = usize::try_from(last.checked_sub(first)?).is_ok_and(|span| span < most);
+    few.then(|| (first..=last).map(|day| i32::try_from(day).ok().map(|d| ScalarValue::Date32(Some(d)))).collect())?
+}
+
+/// All midnights of an enforced range of timestamps: enough where an expression looks at the day alone.
+fn midnights(facts: &Facts, data_type: &DataType) -> Option<Vec<ScalarValue>> {
+    let span = facts.range.filter(|r| facts.holds && r.is_finite())?;
+    let first = whole((span.lo / MICROS_A_DAY).floor())?;
+    let last = whole((span.hi / MICROS_A_DAY).floor())?;
+    let few = usize::try_from(last.checked_sub(first)?).is_ok_and(|span| span < COMBINATIONS_MAX);
+    let micros = 86_400_000_000_i64;
+    let midnight = |day: i64| ScalarValue::TimestampMicrosecond(Some(day * micros), None).cast_to(data_type).ok();
+    few.then(|| (first..=last).map(midnight).collect())?
+}
+
+const MICROS_A_DAY: f64 = 86_400_000_000.0;
+
+/// Whether `expr` looks at the day of every timestamp column alone: by truncation or parts of a day or longer, or as a
+/// date.
+fn by_day(scope: &Scope<'_>, expr: &Expr) -> bool {
+    let timestamp = |e: &Expr| matches!(scope.data_type(e), Ok(DataType::Timestamp(_, None)));
+    let whole_days = |unit: &Expr| match unit {
+        Expr::Literal(ScalarValue::Utf8(Some(unit)), _) => {
+            matches!(unit.to_ascii_lowercase().as_str(), "year" | "quarter" | "month" | "week" | "day" | "doy" | "dow")
+        }
+        _ => false,
+    };
+    let bare = |e: &Expr| matches!(e, Expr::Column(_));
+    match expr {
+        Expr::Column(_) => !timestamp(expr),
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "date_trunc" | "date_part") => {
+            match call.args.as_slice() {
+                [unit, of] if bare(of) && timestamp(of) => whole_days(unit),
+                args => args.iter().all(|e| by_day(scope, e)),
+            }
+        }
+        Expr::TryCast(cast) if bare(&cast.expr) && timestamp(&cast.expr) => *cast.field.data_type() == DataType::Date32,
+        other => {
+            let mut all = true;
+            let _ = other.apply_children(|child| {
+                all &= by_day(scope, child);
+                Ok(TreeNodeRecursion::Continue)
+            });
+            all
+        }
+    }
+}
+
+/// All values that `expr` can take, NULL among them where it can be; sorted, each once.
+fn image(scope: &Scope<'_>, expr: &Expr, depth: u32) -> Option<Vec<ScalarValue>> {
+    let data_type = scope.data_type(expr).ok()?;
+    if !super::release_point::groupable(&data_type) || depth > 16 {
+        return None;
+    }
+    let columns = columns_of(expr);
+    if columns.is_empty() {
+        return None;
+    }
+    let days = by_day(scope, expr);
+    let lists: Option<Vec<Vec<ScalarValue>>> = columns.iter().map(|column| values_of(scope, column, days)).collect();
+    if let Some(lists) = lists.filter(|lists| few_enough(lists)) {
+        let fields = columns.iter().zip(&lists).map(|(column, list)| (column.name.clone(), list)).collect();
+        return evaluated(expr, &columns, fields);
+    }
+    // Too many combinations at once: those of the parts' values, which may be fewer.
+    let (mut inputs, mut lists, mut whole) = (vec![], vec![], true);
+    let replaced = expr.clone().map_children(|child| {
+        if matches!(child, Expr::Literal(..)) || columns_of(&child).is_empty() {
+            return Ok(Transformed::no(child));
+        }
+        let list = match &child {
+            Expr::Column(column) => values_of(scope, column, false),
+            other => image(scope, other, depth + 1).or_else(|| truth_values(scope, other)),
+        };
+        match list {
+            Some(list) => {
+                let column = Column::from_name(format!("__sekisho_part_{}", inputs.len()));
+                inputs.push(column.clone());
+                lists.push(list);
+                Ok(Transformed::yes(Expr::Column(column)))
+            }
+            None => {
+                whole = false;
+                Ok(Transformed::no(child))
+            }
+        }
+    });
+    let replaced = replaced.ok()?.data;
+    if !whole || inputs.is_empty() || !few_enough(&lists) {
+        return None;
+    }
+    let fields = inputs.iter().zip(&lists).map(|(column, list)| (column.name.clone(), list)).collect();
+    evaluated(&replaced, &inputs, fields)
+}
+
+fn truth_values(scope: &Scope<'_>, expr: &Expr) -> Option<Vec<ScalarValue>> {
+    let boolean = scope.data_type(expr).is_ok_and(|t| t == DataType::Boolean);
+    boolean.then(|| [None, Some(false), Some(true)].into_iter().map(ScalarValue::Boolean).collect())
+}
+
+fn few_enough(lists: &[Vec<ScalarValue>]) -> bool {
+    let all = lists.iter().try_fold(1_usize, |product, list| product.checked_mul(list.len().max(1)));
+    all.is_some_and(|all| all <= COMBINATIONS_MAX)
+}
+
+/// The public values of a column, NULL among them where it can be; of a timestamp by day the midnights.
+fn values_of(scope: &Scope<'_>, column: &Column, by_day: bool) -> Option<Vec<ScalarValue>> {
+    let facts = scope.facts_of(column).ok()?;
+    if facts.owner || facts.key {
+        return None;
+    }
+    let data_type = scope.data_type(&Expr::Column(column.clone())).ok()?;
+    let mut values = match data_type {
+        DataType::Timestamp(_, None) if by_day => midnights(facts, &data_type)?,
+        _ => values(facts, &data_type, COMBINATIONS_MAX)?,
+    };
+    if facts.nullable {
+        values.push(ScalarValue::try_new_null(&data_type).ok()?);
+    }
+    Some(values)
+}
+
+/// The value of an expression without columns; `None` where it fails.
+pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
+    let none = DFSchema::empty();
+    let physical =
+        create_physical_expr(expr, &none, &ExecutionProps::new(), &PhysicalPlanningContext::default()).ok()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).ok()?;
+    match physical.evaluate(&row).ok()? {
+        ColumnarValue::Scalar(value) => Some(value),
+        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).ok(),
+    }
+}
+
+fn columns_of(expr: &Expr) -> Vec<Column> {
+    let mut columns: Vec<Column> = expr.column_refs().into_iter().cloned().collect();
+    columns.sort();
+    columns
+}
+
+/// The values of `expr` over all combinations of the lists.
+fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarValue>)>) -> Option<Vec<ScalarValue>> {
+    let rows: usize = lists.iter().map(|(_, list)| list.len()).product();
+    let (mut fields, mut arrays, mut repeat) = (vec![], vec![], 1_usize);
+    for (index, (_, list)) in lists.iter().enumerate() {
+        let column = (0..rows).map(|row| list.get(row / repeat % list.len().max(1)).cloned());
+        let array: ArrayRef = ScalarValue::iter_to_array(column.collect::<Option<Vec<_>>>()?).ok()?;
+        fields.push(Field::new(format!("c{index}"), array.data_type().clone(), true));
+        arrays.push(array);
+        repeat = repeat.checked_mul(list.len())?;
+    }
+    // Columns of two tables may share a name: they are told apart by their place.
+    let placed = expr.clone().transform_up(|e| {
+        let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+        let index = columns.iter().position(|known| known == column);
+        Ok(index
+            .map_or_else(|| Transformed::no(e), |i| Transformed::yes(Expr::Column(Column::from_name(format!("c{i}"))))))
+    });
+    let schema = Arc::new(Schema::new(fields));
+    let named = DFSchema::try_from(schema.as_ref().clone()).ok()?;
+    let physical =
+        create_physical_expr(&placed.ok()?.data, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+            .ok()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(schema, arrays, &options).ok()?;
+    let mut values = match physical.evaluate(&batch).ok()? {
+        ColumnarValue::Scalar(value) => vec![value],
+        ColumnarValue::Array(array) => {
+            let mut seen = std::collections::HashSet::new();
+            let mut values = vec![];
+            for row in 0..array.len() {
+                let value = ScalarValue::try_from_array(&array, row).ok()?;
+                if seen.insert(value.clone()) {
+                    values.push(value);
+                }
+            }
+            values
+        }
+    };
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    Some(values)
+}

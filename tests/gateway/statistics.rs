@@ -1,0 +1,102 @@
+//! Are medians, spreads, ends and groups by expressions answered near the truth, through the whole gateway?
+
+use super::{
+    house::{House, number},
+    truth::{true_number, truth},
+};
+
+async fn one(house: &House, sql: &str) -> f64 {
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "2").await;
+    let answer = asker.ask(sql).await;
+    number(&answer.rows()[0][0]).unwrap_or(f64::NAN)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_of_the_year_of_birth_are_near_the_truth() {
+    let house = House::new().await;
+    for (aggregate, within) in [
+        ("MEDIAN(year_of_birth)", 3.0),
+        ("percentile_cont(0.9) WITHIN GROUP (ORDER BY year_of_birth)", 3.0),
+        ("approx_percentile_cont(0.25) WITHIN GROUP (ORDER BY year_of_birth)", 3.0),
+        ("STDDEV(year_of_birth)", 3.0),
+        ("STDDEV_POP(year_of_birth)", 3.0),
+        ("AVG(year_of_birth)", 2.0),
+        ("COUNT(DISTINCT year_of_birth)", 20.0),
+    ] {
+        let found = one(&house, &format!("SELECT {aggregate} FROM demo.person")).await;
+        let exact = true_number(&format!("SELECT {aggregate} FROM person")).await;
+        assert!((found - exact).abs() <= within, "{aggregate}: {found}, in truth {exact}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_and_the_greatest_are_protected_ends_between_the_true_ones() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    let sql = "SELECT MIN(year_of_birth) AS first, MAX(year_of_birth) AS last FROM";
+    let answer = asker.ask(&format!("{sql} demo.person")).await;
+    let exact = truth(&format!("{sql} person")).await;
+    let (first, last) = (answer.numbers("first")[0].unwrap(), answer.numbers("last")[0].unwrap());
+    let (least, greatest) = (number(&exact[0][0]).unwrap(), number(&exact[0][1]).unwrap());
+    assert!(first >= least - 3.0 && first < least + 30.0, "{first}, in truth {least}");
+    assert!(last <= greatest + 3.0 && last > greatest - 30.0, "{last}, in truth {greatest}");
+    let schema = &answer.0.schema;
+    let said = schema.field_with_name("first").unwrap().metadata();
+    assert_eq!(said["sekisho.half_width_of"], "rank in persons");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_by_month_by_age_and_by_case_are_public_and_complete() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    let decades =
+        "SELECT floor(year_of_birth / 10) * 10 AS decade, COUNT(*) AS n FROM demo.person GROUP BY 1 ORDER BY 1";
+    let explained = asker.ask(&format!("EXPLAIN {decades}")).await;
+    assert_eq!(explained.rows().len(), 1, "no selection is paid for");
+    assert!(
+        explained.numbers("cells")[0].is_some_and(|cells| (10.0..=20.0).contains(&cells)),
+        "{:?}",
+        explained.rows()
+    );
+    assert!(explained.numbers("loss_at_binding_order")[0].is_some_and(|loss| loss > 0.0));
+    for sql in [
+        "EXPLAIN SELECT date_trunc('month', visit_start_date), COUNT(*) FROM demo.visit_occurrence GROUP BY 1",
+        "EXPLAIN SELECT EXTRACT(year FROM visit_start_date) AS y, COUNT(*) FROM demo.visit_occurrence GROUP BY 1",
+        "EXPLAIN SELECT to_char(visit_start_date, '%Y') AS y, COUNT(*) FROM demo.visit_occurrence GROUP BY 1",
+        "EXPLAIN SELECT CASE WHEN year_of_birth < 1950 THEN 'old' ELSE 'young' END, COUNT(*) FROM demo.person GROUP BY 1",
+    ] {
+        let explained = asker.ask(sql).await;
+        assert_eq!(explained.rows().len(), 1, "{sql}");
+        assert!(explained.numbers("cells")[0].is_some(), "{sql}");
+    }
+    let shown = asker.ask(decades).await.by_key("n");
+    for row in truth("SELECT CAST(floor(year_of_birth / 10) * 10 AS BIGINT), COUNT(*) FROM person GROUP BY 1").await {
+        let decade = number(&row[0]).unwrap();
+        let known = shown.iter().find(|(key, _)| key.parse::<f64>().is_ok_and(|key| (key - decade).abs() < 0.5));
+        assert!(known.is_some(), "{decade} is missing in {shown:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_at_an_event_needs_no_bounds_by_hand() {
+    let house = House::new().await;
+    let sql = "SELECT AVG(EXTRACT(year FROM v.visit_start_date) - p.year_of_birth) AS age FROM";
+    let found =
+        one(&house, &format!("{sql} demo.person p JOIN demo.visit_occurrence v ON v.person_id = p.person_id")).await;
+    let exact = true_number(&format!("{sql} person p JOIN visit_occurrence v ON v.person_id = p.person_id")).await;
+    assert!((found - exact).abs() < 15.0, "{found}, in truth {exact}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_count_is_negative_where_that_is_wanted() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    let sql = "SELECT visit_start_date AS day, COUNT(*) AS n FROM demo.visit_occurrence GROUP BY 1";
+    let drawn = asker.ask(sql).await;
+    assert!(drawn.numbers("n").iter().any(|n| n.is_some_and(|n| n < 0.0)), "some day's count is below zero");
+    asker.set("display", "non_negative").await;
+    let shown = asker.ask(sql).await;
+    assert!(shown.kept(), "the same draws, shown otherwise");
+    assert!(shown.numbers("n").iter().all(|n| n.is_some_and(|n| n >= 0.0)));
+}

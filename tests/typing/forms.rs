@@ -1,0 +1,186 @@
+//! Questions as they are written, by what becomes of them.
+
+/// Typed and planned.
+pub const ANSWERED: &[&str] = &[
+    // Joins of persons.
+    "SELECT p.gender_concept_id, COUNT(DISTINCT p.person_id) FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
+     WHERE d.person_id IS NULL GROUP BY 1",
+    "SELECT p.gender_concept_id, COUNT(DISTINCT p.person_id) AS all_persons, COUNT(DISTINCT d.person_id) AS dead \
+     FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY p.gender_concept_id",
+    "SELECT COUNT(*) FROM condition_occurrence c JOIN drug_exposure d ON d.person_id = c.person_id \
+     AND d.drug_exposure_start_date - c.condition_start_date BETWEEN 0 AND 30",
+    "SELECT v.visit_concept_id, COUNT(*) FROM drug_exposure d JOIN visit_occurrence v \
+     ON v.visit_occurrence_id = d.visit_occurrence_id GROUP BY 1",
+    "SELECT v.visit_concept_id, COUNT(*) FROM visit_occurrence v LEFT JOIN condition_occurrence c \
+     USING (visit_occurrence_id) WHERE c.condition_occurrence_id IS NULL GROUP BY 1",
+    "SELECT COUNT(*) FROM condition_occurrence c, drug_exposure d WHERE c.visit_occurrence_id = d.visit_occurrence_id \
+     AND c.condition_concept_id = 201826",
+    "SELECT COUNT(DISTINCT COALESCE(a.person_id, b.person_id)) FROM (SELECT DISTINCT person_id FROM drug_era) a \
+     FULL OUTER JOIN (SELECT DISTINCT person_id FROM condition_era) b ON a.person_id = b.person_id",
+    "SELECT (a.person_id IS NOT NULL) AS drug, (b.person_id IS NOT NULL) AS condition, COUNT(*) FROM \
+     (SELECT DISTINCT person_id FROM drug_era) a FULL JOIN (SELECT DISTINCT person_id FROM condition_era) b \
+     ON a.person_id = b.person_id GROUP BY 1, 2",
+    "SELECT c1.condition_concept_id, c2.condition_concept_id, COUNT(DISTINCT c1.person_id) AS n FROM condition_era c1 \
+     JOIN condition_era c2 ON c1.person_id = c2.person_id AND c1.condition_concept_id < c2.condition_concept_id GROUP BY 1, 2",
+    "SELECT COUNT(*) FROM condition_occurrence a JOIN condition_occurrence b ON a.person_id = b.person_id \
+     AND a.condition_occurrence_id <> b.condition_occurrence_id",
+    // Semi and anti joins, subqueries.
+    "SELECT COUNT(*) FROM person WHERE person_id IN (SELECT person_id FROM condition_occurrence WHERE condition_concept_id = 201826)",
+    "SELECT gender_concept_id, COUNT(*) FROM person WHERE person_id NOT IN (SELECT person_id FROM death) GROUP BY 1",
+    "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT 1 FROM drug_exposure d WHERE d.person_id = p.person_id) \
+     AND NOT EXISTS (SELECT 1 FROM condition_occurrence c WHERE c.person_id = p.person_id AND c.condition_concept_id = 201826)",
+    "SELECT COUNT(DISTINCT d.person_id) FROM drug_exposure d WHERE EXISTS (SELECT 1 FROM condition_occurrence c \
+     WHERE c.person_id = d.person_id AND c.condition_start_date <= d.drug_exposure_start_date)",
+    "SELECT COUNT(DISTINCT person_id) FROM condition_occurrence WHERE condition_concept_id IN \
+     (SELECT descendant_concept_id FROM concept_ancestor WHERE ancestor_concept_id = 201826)",
+    "SELECT COUNT(*) FROM drug_exposure WHERE drug_concept_id NOT IN (SELECT concept_id FROM concept WHERE domain_id = 'Drug')",
+    "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT 1 FROM condition_occurrence c JOIN concept_ancestor a \
+     ON a.descendant_concept_id = c.condition_concept_id WHERE a.ancestor_concept_id = 201826 AND c.person_id = p.person_id)",
+    "SELECT COUNT(*) FROM drug_exposure d WHERE EXISTS (SELECT 1 FROM concept_ancestor a WHERE \
+     a.descendant_concept_id = d.drug_concept_id AND a.ancestor_concept_id = 21600712)",
+    "SELECT COUNT(*) FROM condition_occurrence WHERE condition_concept_id = (SELECT concept_id FROM concept \
+     WHERE concept_code = '44054006' AND vocabulary_id = 'SNOMED')",
+    "SELECT COUNT(*) FROM condition_occurrence c WHERE c.condition_start_date = (SELECT MIN(x.condition_start_date) \
+     FROM condition_occurrence x WHERE x.person_id = c.person_id)",
+    "SELECT first_code, COUNT(*) FROM (SELECT p.person_id, (SELECT c.condition_concept_id FROM condition_occurrence c WHERE \
+     c.person_id = p.person_id ORDER BY c.condition_start_date LIMIT 1) AS first_code FROM person p) t GROUP BY 1",
+    "SELECT n, COUNT(*) FROM (SELECT p.person_id, (SELECT COUNT(*) FROM visit_occurrence v WHERE v.person_id = p.person_id) \
+     AS n FROM person p) AS t GROUP BY n",
+    "SELECT SUM(CASE WHEN EXISTS (SELECT 1 FROM death d WHERE d.person_id = p.person_id) THEN 1 ELSE 0 END) FROM person p",
+    "SELECT CASE WHEN p.person_id IN (SELECT person_id FROM death) THEN 'dead' ELSE 'alive' END AS state, COUNT(*) \
+     FROM person p GROUP BY 1",
+    "SELECT person_id IN (SELECT person_id FROM death) AS dead, COUNT(*) FROM person GROUP BY 1",
+    "SELECT COUNT(*) FROM drug_exposure WHERE visit_occurrence_id IN (SELECT visit_occurrence_id FROM visit_occurrence \
+     WHERE visit_concept_id = 9201)",
+    // Windows.
+    "SELECT condition_concept_id, COUNT(*) FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY person_id \
+     ORDER BY condition_start_date, condition_occurrence_id) AS rn FROM condition_occurrence) c WHERE rn = 1 GROUP BY 1",
+    "SELECT AVG(least(greatest(gap, 0), 3650)) FROM (SELECT visit_start_date - LAG(visit_start_date) OVER \
+     (PARTITION BY person_id ORDER BY visit_start_date) AS gap FROM visit_occurrence) g",
+    "SELECT second_line, COUNT(*) FROM (SELECT person_id, LEAD(drug_concept_id) OVER (PARTITION BY person_id ORDER BY \
+     drug_era_start_date) AS second_line, ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY drug_era_start_date) AS rn \
+     FROM drug_era) t WHERE rn = 1 GROUP BY 1",
+    "SELECT COUNT(*) FROM (SELECT person_id, COUNT(*) OVER (PARTITION BY person_id) AS n FROM visit_occurrence) v WHERE n > 3",
+    "SELECT COUNT(*) FROM (SELECT person_id, SUM(days_supply) OVER (PARTITION BY person_id ORDER BY \
+     drug_exposure_start_date ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS total FROM drug_exposure) d WHERE total > 90",
+    "SELECT first_drug, COUNT(DISTINCT person_id) FROM (SELECT person_id, FIRST_VALUE(drug_concept_id) OVER \
+     (PARTITION BY person_id ORDER BY drug_exposure_start_date) AS first_drug FROM drug_exposure) t GROUP BY first_drug",
+    "SELECT r, COUNT(*) FROM (SELECT person_id, CAST(DENSE_RANK() OVER (PARTITION BY person_id ORDER BY condition_start_date) \
+     AS BIGINT) AS r FROM condition_occurrence) t GROUP BY r",
+    "SELECT condition_concept_id, COUNT(*) FROM (SELECT person_id, condition_concept_id FROM condition_occurrence \
+     QUALIFY ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY condition_start_date) = 1) t GROUP BY 1",
+    "SELECT streak, COUNT(*) FROM (SELECT person_id, COUNT(*) AS streak FROM (SELECT person_id, visit_start_date, \
+     ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY visit_start_date) AS rn FROM visit_occurrence) v \
+     GROUP BY person_id, rn / 3) s GROUP BY streak",
+    "SELECT condition_concept_id, COUNT(*) FROM (SELECT DISTINCT ON (person_id) person_id, condition_concept_id \
+     FROM condition_occurrence ORDER BY person_id, condition_start_date) t GROUP BY 1",
+    // Sets of rows.
+    "SELECT COUNT(*) FROM (SELECT DISTINCT person_id FROM drug_exposure) t",
+    "SELECT condition_concept_id, COUNT(*) FROM (SELECT DISTINCT person_id, condition_concept_id FROM condition_occurrence) t \
+     GROUP BY condition_concept_id",
+    "SELECT COUNT(*) FROM (SELECT person_id FROM drug_exposure UNION SELECT person_id FROM procedure_occurrence) t",
+    "SELECT kind, COUNT(*) FROM (SELECT person_id, 'drug' AS kind, drug_exposure_start_date AS day FROM drug_exposure \
+     UNION ALL SELECT person_id, 'condition', condition_start_date FROM condition_occurrence) e GROUP BY kind",
+    "SELECT COUNT(*) FROM (SELECT person_id FROM drug_era INTERSECT SELECT person_id FROM condition_era) t",
+    "SELECT COUNT(*) FROM (SELECT person_id FROM drug_era EXCEPT SELECT person_id FROM death) t",
+    // Several levels inside a person.
+    "WITH per_visit AS (SELECT person_id, visit_occurrence_id, COUNT(*) AS n FROM measurement GROUP BY person_id, \
+     visit_occurrence_id), per_person AS (SELECT person_id, MAX(n) AS most FROM per_visit GROUP BY person_id) \
+     SELECT most, COUNT(*) FROM per_person GROUP BY most",
+    "SELECT CASE WHEN n = 1 THEN '1' WHEN n <= 5 THEN '2-5' ELSE '6+' END AS bucket, COUNT(*) FROM (SELECT person_id, \
+     COUNT(*) AS n FROM visit_occurrence GROUP BY person_id) v GROUP BY 1",
+    "SELECT had, COUNT(*) FROM (SELECT person_id, BOOL_OR(condition_concept_id = 201826) AS had FROM condition_occurrence \
+     GROUP BY person_id) x GROUP BY had",
+    "SELECT first_drug, COUNT(*) FROM (SELECT person_id, FIRST_VALUE(drug_concept_id ORDER BY drug_exposure_start_date) AS \
+     first_drug FROM drug_exposure GROUP BY person_id) x GROUP BY first_drug",
+    "SELECT first_year, COUNT(*) FROM (SELECT person_id, EXTRACT(YEAR FROM MIN(condition_start_date)) AS first_year \
+     FROM condition_occurrence GROUP BY person_id) t GROUP BY first_year",
+    "SELECT AVG(a) FROM (SELECT person_id, AVG(days_supply) FILTER (WHERE 1 = 1) AS a FROM drug_exposure GROUP BY person_id) t",
+    "SELECT AVG(a) FROM (SELECT person_id, AVG(days_supply) FILTER (WHERE 1 = 2) AS a FROM drug_exposure GROUP BY person_id) t",
+    "SELECT AVG(a) FROM (SELECT person_id, AVG(days_supply) FILTER (WHERE NULL) AS a FROM drug_exposure GROUP BY person_id) t",
+    "SELECT AVG(days_supply) FILTER (WHERE 1 = 2) FROM drug_exposure",
+    // Several releases.
+    "SELECT (SELECT COUNT(*) FROM death) * 100.0 / (SELECT COUNT(*) FROM person) AS share",
+    "SELECT a.n * 1.0 / b.n AS r FROM (SELECT COUNT(*) AS n FROM death) a CROSS JOIN (SELECT COUNT(*) AS n FROM person) b",
+    "WITH c AS (SELECT gender_concept_id AS g, COUNT(*) AS n FROM person GROUP BY 1) SELECT g, n, \
+     n * 100.0 / (SELECT SUM(n) FROM c) AS share FROM c",
+    "SELECT gender_concept_id, COUNT(*) AS n, COUNT(*) * 100.0 / SUM(COUNT(*)) OVER () AS share FROM person GROUP BY 1",
+    "SELECT 'persons' AS what, COUNT(*) FROM person UNION ALL SELECT 'deaths', COUNT(*) FROM death",
+    "SELECT c.concept_name, t.n FROM (SELECT condition_concept_id, COUNT(*) AS n FROM condition_occurrence GROUP BY 1) t \
+     JOIN concept c ON c.concept_id = t.condition_concept_id ORDER BY t.n DESC LIMIT 10",
+    "SELECT COUNT(*) FROM person WHERE year_of_birth > (SELECT AVG(year_of_birth) FROM person)",
+    "WITH top AS (SELECT drug_concept_id, COUNT(*) AS n FROM drug_era GROUP BY 1 ORDER BY n DESC LIMIT 5) \
+     SELECT p.gender_concept_id, COUNT(*) FROM drug_era d JOIN person p ON p.person_id = d.person_id \
+     WHERE d.drug_concept_id IN (SELECT drug_concept_id FROM top) GROUP BY 1",
+    "SELECT t.drug_concept_id, p.gender_concept_id, COUNT(*) FROM drug_era d JOIN person p ON p.person_id = d.person_id JOIN \
+     (SELECT drug_concept_id, COUNT(*) AS n FROM drug_era GROUP BY 1) t ON t.drug_concept_id = d.drug_concept_id GROUP BY 1, 2",
+    // Margins.
+    "SELECT gender_concept_id, race_concept_id, COUNT(*) FROM person GROUP BY ROLLUP (gender_concept_id, race_concept_id)",
+    "SELECT gender_concept_id, race_concept_id, GROUPING(race_concept_id) AS margin, COUNT(*) FROM person \
+     GROUP BY CUBE (gender_concept_id, race_concept_id)",
+    "SELECT gender_concept_id, year_of_birth, COUNT(*) FROM person GROUP BY GROUPING SETS ((gender_concept_id), (year_of_birth), ())",
+];
+
+/// Refused, with the word that says why.
+pub const REFUSED: &[(&str, &str)] = &[
+    ("rows_not_released", "SELECT * FROM person"),
+    ("rows_not_released", "SELECT DISTINCT person_id FROM drug_exposure"),
+    (
+        "rows_not_released",
+        "SELECT p.person_id, d.death_date FROM person p LEFT JOIN death d ON d.person_id = p.person_id",
+    ),
+    ("rows_not_released", "SELECT person_id, COUNT(*) FROM visit_occurrence GROUP BY person_id"),
+    ("rows_not_released", "SELECT person_id FROM person UNION SELECT person_id FROM death"),
+    ("persons_mixed", "SELECT COUNT(*) FROM person a CROSS JOIN person b"),
+    ("persons_mixed", "SELECT COUNT(*) FROM person a JOIN person b ON a.year_of_birth = b.year_of_birth"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM visit_occurrence a JOIN visit_occurrence b ON a.provider_id = b.provider_id",
+    ),
+    ("persons_mixed", "SELECT COUNT(*) FROM person WHERE EXISTS (SELECT 1 FROM death)"),
+    ("persons_mixed", "SELECT COUNT(*) FROM person WHERE year_of_birth IN (SELECT year_of_birth FROM person)"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person a WHERE EXISTS (SELECT 1 FROM person b WHERE b.year_of_birth > a.year_of_birth)",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (ORDER BY year_of_birth) AS r FROM person) t WHERE r = 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY gender_concept_id) AS r FROM person) t WHERE r = 1",
+    ),
+    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT * FROM person ORDER BY year_of_birth LIMIT 1) t"),
+    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT DISTINCT year_of_birth FROM person) t"),
+    ("persons_mixed", "SELECT COUNT(*) FROM person WHERE person_id IN (SELECT person_id FROM death LIMIT 1)"),
+    // Owner-or-NULL: a window, a key or a NOT IN over it would mix persons.
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY d.person_id) AS r FROM person p LEFT JOIN \
+      death d ON d.person_id = p.person_id) t WHERE r = 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person WHERE person_id NOT IN (SELECT d.person_id FROM person p LEFT JOIN death d \
+      ON d.person_id = p.person_id)",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT d.person_id, COUNT(*) FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
+      INTERSECT SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id) t",
+    ),
+    ("function_not_allowed", "SELECT COUNT(*) FROM person WHERE person_id = 12"),
+    ("function_not_allowed", "SELECT COUNT(*) FROM person WHERE person_id % 2 = 0"),
+    (
+        "persons_mixed",
+        "SELECT c.concept_name, COUNT(*) FROM concept c LEFT JOIN condition_occurrence o \
+      ON o.condition_concept_id = c.concept_id GROUP BY 1",
+    ),
+    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT person_id FROM person UNION ALL SELECT 1) t"),
+    ("persons_mixed", "SELECT COUNT(*) FROM care_site"),
+];

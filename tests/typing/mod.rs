@@ -1,0 +1,139 @@
+//! Which questions over OMOP tables are typed, and which are refused with which word?
+//!
+//! Each question is admitted, analysed and planned on empty tables: what it means is the oracles' matter, that it passes
+//! at all is the matter here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod forms;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use sekisho::{
+    catalog::{Model, TableKind},
+    engine::{Engine, EngineLimits, MemoryTables, schema::arrow_schema},
+    privacy::{Analysis, Asked, Bounds, analyze},
+    sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
+    terms::{DatasetName, PopulationName, Refusal},
+};
+
+/// The OMOP tables as an analyst names them, without rows.
+struct Shapes {
+    directory: Directory,
+    tables: Arc<MemoryTables>,
+    engine: Engine,
+}
+
+impl Shapes {
+    fn omop() -> Self {
+        let model = Model::builtin("omop-5.4").unwrap();
+        let mut directory = Directory::new(vec!["demo".into(), "vocab".into()]);
+        let mut tables = MemoryTables::new(1, i64::MAX, 8192);
+        for table in model.tables.into_values() {
+            let columns = Arc::new(arrow_schema(&table));
+            let unique = match table.primary_key.as_slice() {
+                [one] => [one.clone()].into(),
+                _ => Default::default(),
+            };
+            let schema = if table.kind == TableKind::Public { "vocab" } else { "demo" };
+            let rows = RecordBatch::new_empty(Arc::clone(&columns));
+            let name = table.name.clone();
+            let standing = match table.kind {
+                TableKind::Unit => {
+                    let owner = columns.index_of("person_id").unwrap();
+                    tables.add_unit(schema, &name, rows, owner);
+                    Standing::Unit {
+                        dataset: DatasetName::new("demo").unwrap(),
+                        population: PopulationName::new("jp").unwrap(),
+                        table: Arc::new(table),
+                    }
+                }
+                TableKind::Reference => {
+                    tables.add_whole(schema, &name, rows);
+                    Standing::Reference { unique }
+                }
+                TableKind::Public => {
+                    tables.add_whole(schema, &name, rows);
+                    Standing::Public { unique, rows: 100_000 }
+                }
+                TableKind::Refused => continue,
+            };
+            directory.insert(CataloguedTable { schema: schema.into(), name, standing, columns });
+        }
+        let engine = Engine::new(&EngineLimits::default(), [7; 32]).unwrap();
+        Self { directory, tables: Arc::new(tables), engine }
+    }
+
+    fn typed(&self, sql: &str) -> Result<Analysis, Refusal> {
+        let limits = Limits::default();
+        let Call::Ask(statement) = parse(sql, &limits)? else { panic!("{sql}: not a question") };
+        let today = chrono::NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
+        let question = admit(*statement, &self.directory, today, Parameters::Bound(vec![]), &limits)?;
+        let bounds = Bounds { work_rows_max: 65_536, cells_max: 100_000, population_max: 100_000 };
+        analyze(&question, &Asked::default(), &bounds)
+    }
+
+    /// `answered`, the code of the refusal with its text, or `unplanned`.
+    async fn verdict(&self, sql: &str) -> String {
+        match self.typed(sql) {
+            Err(refusal) => format!("{}: {refusal}", refusal.code()),
+            Ok(analysis) => match self.engine.rehearse(&analysis, self.tables.as_ref()).await {
+                Ok(()) => "answered".into(),
+                Err(fault) => format!("unplanned: {fault:?}"),
+            },
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_forms_of_sql_that_epidemiologists_write_are_typed() {
+    let shapes = Shapes::omop();
+    let mut wrong = vec![];
+    for sql in forms::ANSWERED {
+        let verdict = shapes.verdict(sql).await;
+        if verdict != "answered" {
+            wrong.push(format!("{verdict}\n    {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), forms::ANSWERED.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_would_mix_persons_or_show_one_is_refused_with_its_word() {
+    let shapes = Shapes::omop();
+    let mut wrong = vec![];
+    for (code, sql) in forms::REFUSED {
+        let verdict = shapes.verdict(sql).await;
+        if !verdict.starts_with(&format!("{code}:")) {
+            wrong.push(format!("{verdict}\n    {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), forms::REFUSED.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_first_row_per_person_and_its_columns_are_known_to_be_one_per_person() {
+    let shapes = Shapes::omop();
+    let first = "SELECT condition_concept_id, COUNT(*) FROM (SELECT person_id, condition_concept_id, \
+                 row_number() OVER (PARTITION BY person_id ORDER BY condition_start_date) AS rn \
+                 FROM condition_occurrence) AS c WHERE rn = 1 GROUP BY 1";
+    let analysis = shapes.typed(first).unwrap();
+    assert_eq!((analysis.releases()[0].groups_max, analysis.releases()[0].rows_per_group), (1, 1));
+}
+
+#[test]
+fn a_with_that_is_read_twice_is_released_once() {
+    let shapes = Shapes::omop();
+    let twice = "WITH n AS (SELECT COUNT(*) AS n FROM person) SELECT a.n, b.n FROM n AS a CROSS JOIN n AS b";
+    assert_eq!(shapes.typed(twice).unwrap().releases().len(), 1);
+}
+
+#[test]
+fn what_reads_a_release_comes_a_stage_later() {
+    let shapes = Shapes::omop();
+    let staged = "SELECT COUNT(*) FROM person WHERE year_of_birth > (SELECT AVG(year_of_birth) FROM person)";
+    assert_eq!(shapes.typed(staged).unwrap().stages(), vec![0..1, 1..2]);
+    let beside = "SELECT (SELECT COUNT(*) FROM person) * 1.0 / (SELECT COUNT(*) FROM death) AS r";
+    assert_eq!(shapes.typed(beside).unwrap().stages(), vec![0..2]);
+}
