@@ -341,6 +341,24 @@ cells_max = 1000
     }
 
     #[test]
+    fn an_identity_provider_and_further_cas_are_read() {
+        let text = format!(
+            "{}{}",
+            GOOD.replacen("web =", "client_ca = [\"keys/lab.pem\"]\nweb =", 1),
+            "[oidc]\nissuer = \"https://idp.example\"\naudience = \"sekisho\"\nroles_claim = \"groups\"\n\
+             roles = { researchers = \"analyst\" }\nsecond_factor = [\"otp\"]\n"
+        );
+        let config = read(&text).unwrap();
+        assert_eq!(config.client_cas, [Path::new("/nowhere/keys/lab.pem")]);
+        let oidc = config.oidc.unwrap();
+        assert_eq!((oidc.account_claim.as_str(), oidc.roles.get("researchers")), ("sub", Some(&Role::Analyst)));
+        assert!(read(&text.replace("\"analyst\"", "\"king\"")).unwrap_err().contains("sekisho.toml:"));
+        let absent = text.replace("audience", "ca = \"keys/no.pem\"\naudience");
+        assert!(read(&absent).unwrap_err().contains("keys/no.pem"));
+        assert!(read(GOOD).unwrap().oidc.is_none());
+    }
+
+    #[test]
     fn two_digits_are_kept_and_the_rest_is_rounded_up() {
         for (given, said) in [(1, 1), (99, 99), (100, 100), (101, 110), (2000, 2000), (123_456, 130_000), (991, 1000)] {
             assert_eq!(rounded_up(given), said);

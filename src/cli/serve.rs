@@ -17,6 +17,7 @@ use tokio::{
 
 use super::stop::Stop;
 use crate::{
+    certificates,
     config::Config,
     flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
@@ -179,11 +180,15 @@ fn identity(folder: &Path, foreign: &[PathBuf]) -> Result<ServerIdentity, Stop> 
     let public = |path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|fault| Stop::Fault(format!("{}: {fault}", path.display())))
     };
+    let (certificate_pem, own_ca_pem) = (text(&folder.join("server.pem"))?, text(&folder.join("ca.pem"))?);
+    if !certificates::check_server(&certificate_pem, &own_ca_pem, Clock::of_the_machine().now())? {
+        tracing::warn!("keys/server.pem is not under keys/ca.pem: clients that trust ca.pem will not connect");
+    }
     let revoked = foreign.iter().map(|ca| ca.with_extension("crl")).filter(|list| list.exists());
     Ok(ServerIdentity {
-        certificate_pem: text(&folder.join("server.pem"))?,
+        certificate_pem,
         key_pem: text(&folder.join("server.key"))?,
-        own_ca_pem: text(&folder.join("ca.pem"))?,
+        own_ca_pem,
         foreign_ca_pem: foreign.iter().map(public).collect::<Result<_, _>>()?,
         revoked_pem: revoked.map(|list| public(&list)).collect::<Result<_, _>>()?,
     })

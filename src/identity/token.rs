@@ -141,7 +141,7 @@ pub struct Tokens {
     life: Duration,
     idle: Duration,
     sessions: Mutex<HashMap<SessionId, Session>>,
-    /// Proofs of others that were signed out of, until they run out by themselves.
+    /// Proofs of others whose session was ended by its name, until they run out by themselves.
     ended: Mutex<HashMap<SessionId, Instant>>,
 }
 
@@ -220,7 +220,11 @@ impl Tokens {
     /// Ends the session of this name. True if it was there.
     pub fn revoke_named(&self, name: &SessionName) -> bool {
         let named = self.lock().keys().find(|id| id.name() == *name).copied();
-        named.is_some_and(|id| self.revoke(id))
+        let ended = named.and_then(|id| Some((id, self.lock().remove(&id)?)));
+        if let Some((id, session)) = &ended {
+            self.remember(*id, session);
+        }
+        ended.is_some()
     }
 
     /// Whose token this is, with the session that it names.
@@ -256,14 +260,10 @@ impl Tokens {
 
     /// Ends one session. True if it was there.
     pub fn revoke(&self, id: SessionId) -> bool {
-        let ended = self.lock().remove(&id);
-        if let Some(session) = &ended {
-            self.remember(id, session);
-        }
-        ended.is_some()
+        self.lock().remove(&id).is_some()
     }
 
-    /// Whether this proof of others was signed out of: it opens no session again.
+    /// Whether a session of this proof of others was ended by its name: the proof opens none again.
     #[must_use]
     pub fn has_ended(&self, id: SessionId) -> bool {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
@@ -469,6 +469,8 @@ mod tests {
         assert!(!house.tokens.has_ended(id), "it ran out by itself");
         let until = house.tokens.clock.now().plus(Duration::from_secs(600));
         house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
-        assert!(house.tokens.revoke(id) && house.tokens.has_ended(id), "signed out of, it opens nothing again");
+        assert!(house.tokens.revoke(id) && !house.tokens.has_ended(id), "signing out leaves the proof as good as it was");
+        house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
+        assert!(house.tokens.revoke_named(&id.name()) && house.tokens.has_ended(id), "ended by its name it opens nothing");
     }
 }
