@@ -1,7 +1,7 @@
 //! Who vouches for the server?
 //!
 //! A private CA made by `init`: clients trust `ca.pem`, the server shows `server.pem`. The CA's key stays in `keys/` to
-//! issue a new server certificate before the old one runs out; nothing else is ever signed with it.
+//! issue a new server certificate before the old one runs out, and certificates for clients.
 
 use std::{
     fs::{DirBuilder, OpenOptions},
@@ -15,13 +15,16 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use crate::terms::Instant;
+use crate::terms::{Fingerprint, Instant};
 
 /// How long the CA is good for.
 const CA_MONTHS: u32 = 120;
 /// How long a server certificate is good for: below the 825 days that some clients accept at most.
 const SERVER_MONTHS: u32 = 26;
+/// How long a client certificate is good for.
+const CLIENT_MONTHS: u32 = 13;
 
 /// The CA and the first server certificate, all PEM.
 pub struct Certificates {
@@ -50,6 +53,9 @@ pub enum CertificateFault {
     /// The clock shows a date that no certificate can carry.
     #[error("the clock shows no usable date")]
     Date,
+    /// There is no certificate in the text.
+    #[error("there is no certificate in PEM")]
+    Pem,
     /// A file could not be written.
     #[error("{} could not be written", path.display())]
     Written {
@@ -94,6 +100,53 @@ pub fn renew(
     // A signature needs the CA's name and key alone; its dates do not enter.
     let params = ca_params(enclave, now)?;
     sign_server(&Issuer::from_params(&params, &key), enclave, hosts, now)
+}
+
+/// A certificate for a client of the enclave, under the CA that [`issue`] made.
+///
+/// # Errors
+/// [`CertificateFault`] as for [`renew`].
+pub fn issue_client(
+    enclave: &str,
+    ca_key_pem: &str,
+    account: &str,
+    now: Instant,
+) -> Result<ServerCertificate, CertificateFault> {
+    let (ca_key, key) = (KeyPair::from_pem(ca_key_pem)?, KeyPair::generate()?);
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name = named(account);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    last(&mut params, now, CLIENT_MONTHS)?;
+    let ca = ca_params(enclave, now)?;
+    let pem = params.signed_by(&key, &Issuer::from_params(&ca, &ca_key))?.pem();
+    Ok(ServerCertificate { pem, key_pem: key.serialize_pem() })
+}
+
+/// What the first certificate of a PEM text is known by.
+///
+/// # Errors
+/// [`CertificateFault::Pem`] where there is none.
+pub fn fingerprint(pem: &str) -> Result<Fingerprint, CertificateFault> {
+    let first = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CertificateFault::Pem)?;
+    Ok(Fingerprint::of(&first))
+}
+
+/// Puts a new server certificate and its key in the place of those in `keys`, each at once.
+///
+/// # Errors
+/// [`CertificateFault::Written`].
+pub fn replace_server(keys: &Path, new: &ServerCertificate) -> Result<(), CertificateFault> {
+    // Between the two the pair does not fit: a running gateway keeps the pair before until both are there.
+    for (name, text) in [("server.key", &new.key_pem), ("server.pem", &new.pem)] {
+        let (path, draft) = (keys.join(name), keys.join(format!(".{name}.new")));
+        // A draft that a crash left behind is nobody's.
+        let _absent = std::fs::remove_file(&draft);
+        write_new(&draft, text)?;
+        std::fs::rename(&draft, &path).map_err(|e| written(&path, e))?;
+    }
+    Ok(())
 }
 
 impl Certificates {
@@ -185,7 +238,7 @@ mod tests {
         RootCertStore,
         client::{WebPkiServerVerifier, danger::ServerCertVerifier},
         crypto::ring,
-        pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+        pki_types::{ServerName, UnixTime},
     };
 
     use super::*;

@@ -30,6 +30,8 @@ pub struct Config {
     pub enclave: Enclave,
     /// Where the Flight SQL server listens.
     pub flight: SocketAddr,
+    /// Certificates of further CAs whose clients are accepted; beside each may lie a list of what it revoked.
+    pub client_cas: Vec<PathBuf>,
 }
 
 /// What is wrong with the file.
@@ -85,6 +87,8 @@ struct ListenText {
     flight: Option<Spanned<String>>,
     /// For the pages of a later version; checked, and nothing listens there yet.
     web: Option<Spanned<String>>,
+    #[serde(default)]
+    client_ca: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +164,7 @@ impl Config {
                 },
             },
             flight,
+            client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
         })
     }
 

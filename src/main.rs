@@ -32,6 +32,9 @@ enum Verb {
     Account(cli::account::Account),
     Permit(cli::permit::Permit),
     Budget(cli::budget::Budget),
+    Halt(cli::halt::Halt),
+    Session(cli::session::Session),
+    Certificate(cli::certificate::Certificate),
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
 }
@@ -70,6 +73,9 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Account(account) => cli::account::run(account, out, err),
         Verb::Permit(permit) => cli::permit::run(permit, out),
         Verb::Budget(budget) => cli::budget::run(budget, out),
+        Verb::Halt(halt) => cli::halt::run(halt, out),
+        Verb::Session(session) => cli::session::run(session, out),
+        Verb::Certificate(certificate) => cli::certificate::run(certificate, out),
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
     }

@@ -79,7 +79,7 @@ const HOMES: &[(&str, Home)] = &[
     ("tracing", Anywhere),
     ("tracing_subscriber", In(&["telemetry.rs", "cli/", "main.rs"])),
     ("axum", In(&["web/"])),
-    ("axum_server", In(&["web/"])),
+    ("axum_server", In(&["flight/", "web/"])),
     ("insta", Anywhere),
     ("tempfile", Anywhere),
 ];

@@ -2,6 +2,9 @@
 //!
 //! Rows only. Passwords arrive and leave as hashes; `identity/` makes and checks them.
 
+pub mod certificates;
+pub mod grants;
+
 use std::{collections::BTreeSet, fmt};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -11,12 +14,15 @@ use crate::{
     terms::{AccountName, Language, Role},
 };
 
+pub use certificates::ClientCertificate;
+pub use grants::PendingRole;
+
 /// An account that is to be.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewAccount {
     /// Its name, for ever.
     pub name: AccountName,
-    /// Its roles; at least one.
+    /// Its roles; none at first where all of them take two holders to give.
     pub roles: BTreeSet<Role>,
     /// The language of its messages.
     pub language: Language,
@@ -88,6 +94,26 @@ pub fn disable(connection: &Connection, name: &AccountName) -> Result<bool, Stor
     let mut statement =
         connection.prepare_cached("UPDATE accounts SET disabled = 1 WHERE name = ?1 AND disabled = 0")?;
     Ok(statement.execute([name.as_str()])? == 1)
+}
+
+/// Replaces the roles of an account.
+///
+/// # Errors
+/// [`StoreFault`] where the books fail.
+pub fn set_roles(connection: &Connection, name: &AccountName, roles: &BTreeSet<Role>) -> Result<(), StoreFault> {
+    let mut statement = connection.prepare_cached("UPDATE accounts SET roles = ?2 WHERE name = ?1")?;
+    statement.execute([name.as_str(), &json(roles)?])?;
+    Ok(())
+}
+
+/// Replaces the password of an account; `false` where there is none that may sign in.
+///
+/// # Errors
+/// [`StoreFault`] where the books fail.
+pub fn set_password(connection: &Connection, name: &AccountName, hash: &str) -> Result<bool, StoreFault> {
+    let mut statement =
+        connection.prepare_cached("UPDATE accounts SET password_hash = ?2 WHERE name = ?1 AND disabled = 0")?;
+    Ok(statement.execute([name.as_str(), hash])? == 1)
 }
 
 /// The account called `name`.

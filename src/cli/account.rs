@@ -4,10 +4,16 @@ use std::{io::Write, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{client::Client, listing, query::Connection, secret, serve, stop::Stop};
+use super::{
+    client::{Client, ConnectTo},
+    listing,
+    query::Connection,
+    secret, serve,
+    stop::Stop,
+};
 use crate::terms::{AccountName, Role};
 
-/// Add, disable and list accounts, through the running gateway.
+/// Add, disable and list accounts, give roles and change passwords, through the running gateway.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Account {
     /// What to do.
@@ -17,7 +23,8 @@ pub struct Account {
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum Act {
-    /// Add an account. Operators add analysts and operators; reviewers, auditors and custodians add their like.
+    /// Add an account. Operators add analysts and operators; reviewers, auditors and custodians begin adding their like,
+    /// and a second holder of the role agrees with `account grant`.
     Add {
         /// Its name.
         name: AccountName,
@@ -29,6 +36,25 @@ enum Act {
         language: String,
         /// A file whose first line is the password of the new account; without it, it is asked for or read from
         /// standard input.
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Give a role to an account. Reviewers, auditors and custodians are made by two holders of that role: the first
+    /// begins, the second agrees. The account's open sessions end.
+    Grant {
+        /// Its name.
+        name: AccountName,
+        /// The role.
+        #[arg(long)]
+        role: Role,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Change one's own password; all open sessions of the account end.
+    Password {
+        /// A file whose first line is the new password; without it, it is asked for or read from standard input.
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
         #[command(flatten)]
@@ -62,6 +88,24 @@ pub fn run(account: &Account, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let body = json!({"name": name, "roles": role, "language": language, "password": password});
             let entry = administer(connection, giver(role), "account.add", body)?;
             writeln!(out, "added {name}{}", quoted(&entry))?;
+            for role in role.iter().filter(|role| role.takes_two()) {
+                writeln!(out, "a second {role} has to agree: sekisho account grant {name} --role {role}")?;
+            }
+        }
+        Act::Grant { name, role, connection } => {
+            let body = json!({"name": name, "role": role});
+            let done = administer(connection, giver(std::slice::from_ref(role)), "account.grant", body)?;
+            match done.get("granted").and_then(Value::as_bool) {
+                Some(true) => writeln!(out, "{name} is {role} now{}", quoted(&done))?,
+                _ => writeln!(out, "begun; a second {role} has to agree{}", quoted(&done))?,
+            }
+        }
+        Act::Password { new_password_file, connection } => {
+            let to = connection.resolve("analyst")?;
+            let new = secret::password(new_password_file.as_deref(), &to.user, err)?;
+            let body = json!({"old": to.password, "new": new});
+            let done = administer_at(&to, "account.password", body)?;
+            writeln!(out, "changed the password of {}{}", to.user, quoted(&done))?;
         }
         Act::Disable { name, connection } => {
             let entry = administer(connection, "operator", "account.disable", json!({"name": name}))?;
@@ -69,7 +113,7 @@ pub fn run(account: &Account, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         }
         Act::List { json, connection } => {
             let accounts = administer(connection, "operator", "account.list", Value::Null)?;
-            listing::write(&accounts, &["name", "roles", "language", "disabled"], *json, out)?;
+            listing::write(&accounts, &["name", "roles", "begun", "language", "disabled"], *json, out)?;
         }
     }
     Ok(())
@@ -86,9 +130,12 @@ fn giver(roles: &[Role]) -> &'static str {
 /// # Errors
 /// [`Stop`], the gateway's refusal among others.
 pub fn administer(connection: &Connection, role: &str, act: &str, body: Value) -> Result<Value, Stop> {
-    let to = connection.resolve(role)?;
+    administer_at(&connection.resolve(role)?, act, body)
+}
+
+fn administer_at(to: &ConnectTo, act: &str, body: Value) -> Result<Value, Stop> {
     serve::runtime()?.block_on(async {
-        let client = Client::connect(&to).await?;
+        let client = Client::connect(to).await?;
         let done = client.administer(act, body).await;
         // The session would end by itself in time.
         let _closed = client.sign_out().await;

@@ -32,7 +32,7 @@ use serde::Deserialize;
 use tonic::{
     Request, Status,
     metadata::{Ascii, AsciiMetadataKey, MetadataValue},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use crate::flight::{ACTION_PREFIX, CODE_HEADER, HEADER_PREFIX};
@@ -53,6 +53,8 @@ pub struct ConnectTo {
     pub password: String,
     /// The permit that the connection file names.
     pub permit: Option<String>,
+    /// A client certificate with its key, both PEM, instead of account and password.
+    pub certificate: Option<(String, String)>,
 }
 
 /// What went wrong on the way to an answer.
@@ -180,6 +182,7 @@ impl ConnectTo {
             user: account.name,
             password: account.password,
             permit: file.permit,
+            certificate: None,
         })
     }
 
@@ -188,7 +191,17 @@ impl ConnectTo {
     /// # Errors
     /// [`ClientFault::File`] for the file that cannot be read.
     pub fn from_parts(url: &str, ca: &Path, user: &str, password: String) -> Result<Self, ClientFault> {
-        Ok(Self { url: url.into(), ca_pem: read(ca)?, user: user.into(), password, permit: None })
+        Ok(Self { url: url.into(), ca_pem: read(ca)?, user: user.into(), password, permit: None, certificate: None })
+    }
+
+    /// The same with a client certificate and its key in files, and nothing else to prove.
+    ///
+    /// # Errors
+    /// [`ClientFault::File`] for the file that cannot be read.
+    pub fn with_certificate(url: &str, ca: &Path, certificate: &Path, key: &Path) -> Result<Self, ClientFault> {
+        let certificate = Some((read(certificate)?, read(key)?));
+        let (user, password) = (String::new(), String::new());
+        Ok(Self { url: url.into(), ca_pem: read(ca)?, user, password, permit: None, certificate })
     }
 }
 
@@ -230,20 +243,27 @@ impl Client {
         let address = || ClientFault::Address { url: to.url.clone() };
         let bare = to.url.strip_prefix("grpc+tls://").or_else(|| to.url.strip_prefix("https://"));
         let uri = format!("https://{}", bare.ok_or_else(address)?);
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&to.ca_pem));
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&to.ca_pem));
+        if let Some((certificate, key)) = &to.certificate {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
         let unreachable = |source| ClientFault::Unreachable { url: to.url.clone(), source };
         let endpoint = Endpoint::from_shared(uri).map_err(|_| address())?.connect_timeout(CONNECT_MAX);
         let channel = endpoint.tls_config(tls).map_err(unreachable)?.connect().await.map_err(unreachable)?;
         let flight = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut client = Self { flight, headers: Vec::new() };
-        client.sign_in(&to.user, &to.password).await?;
+        let proof = to.certificate.is_none().then_some((to.user.as_str(), to.password.as_str()));
+        client.sign_in(proof).await?;
         Ok(client)
     }
 
-    async fn sign_in(&mut self, user: &str, password: &str) -> Result<(), ClientFault> {
+    /// With name and password, or with the certificate of the connection.
+    async fn sign_in(&mut self, proof: Option<(&str, &str)>) -> Result<(), ClientFault> {
         let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-        request.metadata_mut().insert("authorization", ascii(&basic)?);
+        if let Some((user, password)) = proof {
+            let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+            request.metadata_mut().insert("authorization", ascii(&basic)?);
+        }
         let mut answers = self.flight.handshake(request).await?.into_inner();
         let answer = answers.message().await?.ok_or_else(|| protocol("an empty handshake"))?;
         let token = std::str::from_utf8(&answer.payload).map_err(|_| protocol("a token that is not text"))?;

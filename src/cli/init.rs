@@ -4,7 +4,7 @@
 //! enclave or none.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::Write,
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
@@ -29,7 +29,8 @@ use crate::{
 /// Make a new enclave: its directory with keys, certificates, books, policies and sekisho.toml.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "The first accounts are made here, since nobody is there yet who could add them: \
-one at least of each of reviewer, auditor, custodian and operator.\n\n\
+one at least of each of reviewer, auditor, custodian and operator, and better two: later it takes two \
+reviewers, auditors or custodians to make another.\n\n\
   sekisho init --dir D --with-sample-accounts\n\
   sekisho init --dir D --population-max 5000000 --account aki:reviewer:aki.pw --account ren:auditor:ren.pw \\\n      \
 --account jun:custodian:jun.pw --account mio:operator:mio.pw")]
@@ -157,16 +158,18 @@ pub fn run(init: &Init, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), 
     Ok(())
 }
 
-/// One account per role, named like the role, with a random password.
+/// One account per role, named like the role, and a second of each role that takes two to give, with random passwords.
 ///
 /// # Errors
 /// [`Stop::Fault`] where there is no randomness.
 pub fn sample_accounts() -> Result<Vec<FirstAccount>, Stop> {
-    let account = |role: Role| {
-        let name = AccountName::new(role.as_str()).map_err(|fault| Stop::fault(&fault))?;
+    let account = |(role, name): (Role, String)| {
+        let name = AccountName::new(name).map_err(|fault| Stop::fault(&fault))?;
         Ok(FirstAccount { name, roles: BTreeSet::from([role]), password: secret::fresh()? })
     };
-    Role::ALL.into_iter().map(account).collect()
+    let first = Role::ALL.into_iter().map(|role| (role, role.to_string()));
+    let second = Role::ALL.into_iter().filter(|role| role.takes_two()).map(|role| (role, format!("{role}2")));
+    first.chain(second).map(account).collect()
 }
 
 fn given_accounts(given: &[AccountToMake], err: &mut dyn Write) -> Result<Vec<FirstAccount>, Stop> {
@@ -174,6 +177,13 @@ fn given_accounts(given: &[AccountToMake], err: &mut dyn Write) -> Result<Vec<Fi
         if !given.iter().any(|account| account.roles.contains(&needed)) {
             let fix = format!("the first {needed} is made here: --account NAME:{needed}:FILE");
             return Err(Stop::Usage(fix));
+        }
+    }
+    for role in Role::ALL.into_iter().filter(|role| role.takes_two()) {
+        if given.iter().filter(|account| account.roles.contains(&role)).count() < 2 {
+            let alone = format!("note: with one {role} nobody can ever be made {role} later, since it takes two");
+            // A terminal that is gone is no reason to make no enclave.
+            let _ = writeln!(err, "{alone}; name a second one with --account");
         }
     }
     let with_password = |account: &AccountToMake| {
@@ -246,12 +256,8 @@ fn fill(
 
     // 4. Where and as whom to connect.
     if keep_passwords {
-        let named: BTreeMap<_, _> = accounts.iter().map(|a| (a.name.clone(), a)).collect();
-        let accounts: Vec<_> = Role::ALL
-            .into_iter()
-            .filter_map(|role| named.values().find(|a| a.roles.contains(&role)))
-            .map(|a| json!({"name": a.name, "password": a.password, "roles": a.roles}))
-            .collect();
+        let shown = |a: &FirstAccount| json!({"name": a.name, "password": a.password, "roles": a.roles});
+        let accounts: Vec<_> = accounts.iter().map(shown).collect();
         let connect = json!({
             "flight": format!("grpc+tls://{}", beginning.flight),
             "ca": directory.join("keys/ca.pem"),
@@ -388,7 +394,7 @@ mod tests {
         assert_eq!(dataset.cap, Cap::new(8.0, 1e-7).unwrap());
         let keys = Keys::load(&directory.join("keys")).unwrap();
         let books = Books::open(&directory, &keys, Clock::of_the_machine()).unwrap();
-        assert_eq!(books.accounts().unwrap().len(), Role::ALL.len());
+        assert_eq!(books.accounts().unwrap().len(), 8, "one for each role, two where it takes two");
         let connect = super::super::client::ConnectTo::from_file(&directory.join(CONNECT), None, "auditor").unwrap();
         assert_eq!(connect.user, "auditor");
         let left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().collect();

@@ -7,7 +7,9 @@ pub mod account;
 pub mod audit;
 pub mod budget;
 pub mod catalog;
+pub mod certificate;
 pub mod client;
+pub mod halt;
 pub mod ingest;
 pub mod init;
 pub mod listing;
@@ -19,6 +21,7 @@ pub mod query;
 pub mod render;
 pub mod secret;
 pub mod serve;
+pub mod session;
 pub mod stop;
 pub mod synth;
 

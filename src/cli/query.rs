@@ -20,8 +20,8 @@ pub struct Connection {
     /// The connection file that `demo` and `init --with-sample-accounts` write.
     #[arg(long, value_name = "FILE")]
     pub connect: Option<PathBuf>,
-    /// Without such a file: the gateway, such as grpc+tls://127.0.0.1:8815, with --ca and --user.
-    #[arg(long, conflicts_with = "connect", requires_all = ["ca", "user"])]
+    /// Without such a file: the gateway, such as grpc+tls://127.0.0.1:8815, with --ca and either --user or --certificate.
+    #[arg(long, conflicts_with = "connect", requires = "ca")]
     pub url: Option<String>,
     /// The CA certificate to trust.
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
@@ -32,6 +32,9 @@ pub struct Connection {
     /// A file whose first line is the password; without it, it is asked for or read from standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
     pub password_file: Option<PathBuf>,
+    /// A client certificate that the account has registered, instead of --user; its key lies beside it as FILE.key.
+    #[arg(long, value_name = "FILE.pem", conflicts_with_all = ["connect", "user"])]
+    pub certificate: Option<PathBuf>,
 }
 
 impl Connection {
@@ -51,7 +54,11 @@ impl Connection {
         if let Some(file) = &self.connect {
             return ConnectTo::from_file(file, self.user.as_deref(), role).map(Some);
         }
-        let (Some(url), Some(ca), Some(user)) = (&self.url, &self.ca, &self.user) else { return Ok(None) };
+        let (Some(url), Some(ca)) = (&self.url, &self.ca) else { return Ok(None) };
+        if let Some(certificate) = &self.certificate {
+            return ConnectTo::with_certificate(url, ca, certificate, &certificate.with_extension("key")).map(Some);
+        }
+        let Some(user) = &self.user else { return Err(ClientFault::Nowhere) };
         let password = secret::password(self.password_file.as_deref(), user, &mut io::stderr());
         let password = password.map_err(|stop| ClientFault::Password(stop.words().unwrap_or_default().to_owned()))?;
         ConnectTo::from_parts(url, ca, user, password).map(Some)

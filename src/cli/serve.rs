@@ -18,7 +18,7 @@ use tokio::{
 use super::stop::Stop;
 use crate::{
     config::Config,
-    flight::{self, ServerIdentity},
+    flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
     keys::{self, Keys},
     record::Books,
@@ -79,7 +79,9 @@ pub fn runtime() -> Result<Runtime, Stop> {
 pub struct Open {
     gateway: Arc<Gateway>,
     listener: TcpListener,
-    identity: ServerIdentity,
+    tls: Tls,
+    folder: PathBuf,
+    foreign: Vec<PathBuf>,
     address: SocketAddr,
 }
 
@@ -93,10 +95,8 @@ impl Open {
         let address = at.unwrap_or(config.flight);
         let folder = directory.join("keys");
         let keys = Keys::load(&folder)?;
-        let identity = ServerIdentity {
-            certificate_pem: text(&folder.join("server.pem"))?,
-            key_pem: text(&folder.join("server.key"))?,
-        };
+        let foreign = config.client_cas.clone();
+        let tls = Tls::new(&identity(&folder, &foreign)?).map_err(|fault| Stop::fault(&fault))?;
         // The port before the books: what follows can take long, and a port in use is the more likely mistake.
         let listener = TcpListener::bind(address)
             .await
@@ -105,7 +105,7 @@ impl Open {
         let books = Books::open(directory, &keys, Clock::of_the_machine())?;
         let gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
         tracing::info!(%address, "the gateway is open");
-        Ok(Self { gateway: Arc::new(gateway), listener, identity, address })
+        Ok(Self { gateway: Arc::new(gateway), listener, tls, folder, foreign, address })
     }
 
     /// Where clients connect to.
@@ -123,7 +123,9 @@ impl Open {
     /// # Errors
     /// [`Stop::Fault`] where the transport fails.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Stop> {
-        let served = flight::serve(self.gateway, self.listener, self.identity, stop).await;
+        let renewing = tokio::spawn(renew(self.tls.clone(), self.folder, self.foreign));
+        let served = flight::serve(self.gateway, self.listener, &self.tls, DoorLimits::default(), stop).await;
+        renewing.abort();
         tracing::info!("the gateway is closed");
         served.map_err(Stop::from)
     }
@@ -145,10 +147,54 @@ pub fn asked_to_stop() -> Result<impl Future<Output = ()> + Send + 'static, Stop
     })
 }
 
-fn text(path: &Path) -> Result<String, Stop> {
+/// Puts certificates in force as they are replaced on disk. What cannot be used leaves those before as they were.
+async fn renew(tls: Tls, folder: PathBuf, foreign: Vec<PathBuf>) {
+    let mut before = identity(&folder, &foreign).ok();
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let (folder, foreign) = (folder.clone(), foreign.clone());
+        let Ok(read) = tokio::task::spawn_blocking(move || identity(&folder, &foreign)).await else { continue };
+        let now = match read {
+            Ok(now) if before.as_ref() == Some(&now) => continue,
+            Ok(now) => now,
+            Err(stop) => {
+                tracing::error!(reason = stop.words(), "the certificates on disk cannot be read; those before stay");
+                continue;
+            }
+        };
+        match tls.renew(&now) {
+            Ok(()) => tracing::info!("new certificates are in force"),
+            Err(fault) => tracing::error!(%fault, "the certificates on disk cannot be used; those before stay"),
+        }
+        before = Some(now);
+    }
+}
+
+/// The certificates on disk.
+fn identity(folder: &Path, foreign: &[PathBuf]) -> Result<ServerIdentity, Stop> {
+    let public = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|fault| Stop::Fault(format!("{}: {fault}", path.display())))
+    };
+    let revoked = foreign.iter().map(|ca| ca.with_extension("crl")).filter(|list| list.exists());
+    Ok(ServerIdentity {
+        certificate_pem: text(&folder.join("server.pem"))?,
+        key_pem: text(&folder.join("server.key"))?,
+        own_ca_pem: text(&folder.join("ca.pem"))?,
+        foreign_ca_pem: foreign.iter().map(public).collect::<Result<_, _>>()?,
+        revoked_pem: revoked.map(|list| public(&list)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The text of a secret file.
+///
+/// # Errors
+/// [`Stop::Fault`] where it cannot be read, is open to others or is no text.
+pub fn text(path: &Path) -> Result<String, Stop> {
     let secret = keys::read_secret(path)?;
     String::from_utf8(secret.to_vec()).map_err(|_| Stop::Fault(format!("{} is not PEM", path.display())))
 }
 
+/// How soon a certificate replaced on disk is in force.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// How long questions under way have after the first signal.
 const DRAIN_MAX: Duration = Duration::from_secs(60);

@@ -18,6 +18,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
 
 use super::{
     EngineFault, RangedTables,
@@ -169,10 +170,15 @@ impl Engine {
                     let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
                     while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
                         fold.add(&batch)?;
+                        // Batches that are always ready would never let go: a halt ends the question here.
+                        tokio::task::yield_now().await;
                     }
                     fold.finish()
                 };
-                tokio::spawn(task).await.map_err(|_| EngineFault::Lost)?
+                // Dropped with what waits for it, the set ends the task: a halted question stops computing.
+                let mut alone = JoinSet::new();
+                alone.spawn(task);
+                alone.join_next().await.ok_or(EngineFault::Lost)?.map_err(|_| EngineFault::Lost)?
             }
         });
         let mut ranges = tasks.buffer_unordered(self.threads);

@@ -1,8 +1,10 @@
 //! Which actions does a session have beside its questions?
 
 use arrow_flight::{
-    Action, ActionType, CancelFlightInfoResult, CancelStatus,
-    sql::{ActionCancelQueryResult, ActionClosePreparedStatementRequest, Any, ProstMessageExt},
+    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo,
+    sql::{
+        ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest, Any, ProstMessageExt,
+    },
 };
 use prost::{Message, bytes::Bytes};
 
@@ -18,7 +20,7 @@ pub(super) fn offered() -> Vec<ActionType> {
     [
         ("CreatePreparedStatement", "prepares a question"),
         ("ClosePreparedStatement", "forgets a prepared question"),
-        ("CancelFlightInfo", "answers that nothing is cancellable: what is asked is charged"),
+        ("CancelFlightInfo", "ends the waiting for an answer; what was asked stays charged and is kept"),
         ("CancelQuery", "the same, in its older form"),
         ("SetSessionOptions", "sets sekisho.permit, sekisho.epsilon and the other settings"),
         ("GetSessionOptions", "reads them"),
@@ -39,10 +41,14 @@ pub(super) async fn act(caller: &Caller, desks: &Desks, action: &Action) -> Resu
             Ok(None)
         }
         "CancelFlightInfo" => {
-            Ok(Some(CancelFlightInfoResult { status: CancelStatus::NotCancellable.into() }.encode_to_vec().into()))
+            let request = CancelFlightInfoRequest::decode(action.body.clone()).map_err(|_| No::malformed())?;
+            cancel(caller, request.info.ok_or_else(No::malformed)?);
+            Ok(Some(CancelFlightInfoResult { status: CancelStatus::Cancelled.into() }.encode_to_vec().into()))
         }
         "CancelQuery" => {
-            let result = ActionCancelQueryResult { result: CancelStatus::NotCancellable.into() };
+            let request: ActionCancelQueryRequest = unpack(&action.body)?;
+            cancel(caller, FlightInfo::decode(request.info).map_err(|_| No::malformed())?);
+            let result = ActionCancelQueryResult { result: CancelStatus::Cancelled.into() };
             Ok(Some(result.as_any().encode_to_vec().into()))
         }
         "SetSessionOptions" => options::set(caller, &action.body).await.map(Some),
@@ -56,6 +62,13 @@ pub(super) async fn act(caller: &Caller, desks: &Desks, action: &Action) -> Resu
             Some(verb) => administer(caller, verb, &action.body).await.map(Some),
             None => Err(No::NotOffered(NotOffered::Unknown)),
         },
+    }
+}
+
+/// The answer is the same whether or not there was anything to end: it would tell what is still running.
+fn cancel(caller: &Caller, info: FlightInfo) {
+    for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
+        caller.desk.waiting.cancel(&ticket.ticket);
     }
 }
 

@@ -1,11 +1,16 @@
 //! Who calls, and with which settings for this call alone?
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc};
 
 use datafusion::arrow::record_batch::RecordBatch;
-use tonic::metadata::{KeyAndValueRef, MetadataMap};
+use rustls::pki_types::CertificateDer;
+use tonic::{
+    Request,
+    metadata::{KeyAndValueRef, MetadataMap},
+    transport::server::TlsConnectInfo,
+};
 
-use super::desk::Desk;
+use super::{connections::PeerInfo, desk::Desk};
 use crate::{
     gateway::{Gateway, Release, Session, Shape},
     terms::{Language, Refusal},
@@ -13,6 +18,32 @@ use crate::{
 
 /// A header `x-sekisho-permit: P-2026-0001` sets `sekisho.permit` for one call.
 pub const HEADER_PREFIX: &str = "x-sekisho-";
+
+/// Who is at the other end of the connection.
+pub(super) struct Peer {
+    info: Option<PeerInfo>,
+    /// The certificates that the client showed, its own first; the handshake has found them good.
+    pub(super) certificates: Option<Arc<Vec<CertificateDer<'static>>>>,
+}
+
+impl Peer {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let connection = request.extensions().get::<TlsConnectInfo<PeerInfo>>();
+        let info = connection.map(|connection| connection.get_ref().clone());
+        Self { info, certificates: connection.and_then(TlsConnectInfo::peer_certs) }
+    }
+
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.info.as_ref().map(|info| info.address)
+    }
+
+    /// Somebody has signed in: the connection may stay.
+    pub(super) fn is_known(&self) {
+        if let Some(info) = &self.info {
+            info.is_known();
+        }
+    }
+}
 
 /// One authenticated call.
 #[derive(Clone)]

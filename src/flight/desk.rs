@@ -6,9 +6,9 @@ use std::{
 };
 
 use datafusion::arrow::record_batch::RecordBatch;
-use tokio::sync::RwLock;
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 
-use super::words::No;
+use super::{waiting::Waiting, words::No};
 use crate::{gateway::Session, terms::Refusal};
 
 /// The most prepared statements that one session may hold open.
@@ -22,14 +22,26 @@ pub(super) struct Prepared {
 }
 
 /// The prepared statements of one session and the lock on its settings.
-#[derive(Default)]
 pub(super) struct Desk {
     prepared: Mutex<HashMap<[u8; 16], Prepared>>,
+    answers: Arc<Semaphore>,
+    /// The answers that are waited for.
+    pub(super) waiting: Waiting,
     /// Held for reading by each question; for writing by one that brings other settings in its headers.
     pub(super) settings: Arc<RwLock<()>>,
 }
 
 impl Desk {
+    fn new(answers_max: usize) -> Self {
+        let answers = Arc::new(Semaphore::new(answers_max));
+        Self { prepared: Mutex::default(), answers, waiting: Waiting::default(), settings: Arc::default() }
+    }
+
+    /// A place for one answer, until it has been read.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, No> {
+        Arc::clone(&self.answers).try_acquire_owned().map_err(|_| Refusal::Busy.into())
+    }
+
     /// Keeps a statement under a handle that nobody can guess.
     pub(super) fn open(&self, sql: String) -> Result<[u8; 16], No> {
         let mut handle = [0; 16];
@@ -71,31 +83,38 @@ fn unknown_handle() -> No {
 }
 
 /// The desks of all sessions that the gateway still knows.
-#[derive(Default)]
-pub(super) struct Desks(Mutex<HashMap<usize, Kept>>);
+pub(super) struct Desks {
+    answers_max: usize,
+    kept: Mutex<HashMap<usize, Kept>>,
+}
 
 /// A desk, and the session for as long as the gateway knows it.
 type Kept = (Weak<Session>, Arc<Desk>);
 
 impl Desks {
+    /// Of sessions with at most so many answers on their way.
+    pub(super) fn new(answers_max: usize) -> Self {
+        Self { answers_max, kept: Mutex::default() }
+    }
+
     /// The desk of this session, cleared of those whose session the gateway has ended.
     ///
     /// The key is the session's address: the `Weak` beside it keeps that address from being used again.
     pub(super) fn of(&self, session: &Arc<Session>) -> Arc<Desk> {
-        let mut desks = locked(&self.0);
+        let mut desks = locked(&self.kept);
         let key = Arc::as_ptr(session).addr();
         if let Some((_, desk)) = desks.get(&key) {
             return Arc::clone(desk);
         }
         desks.retain(|_, (session, _)| session.strong_count() > 0);
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::new(self.answers_max));
         desks.insert(key, (Arc::downgrade(session), Arc::clone(&desk)));
         desk
     }
 
     /// Forgets everything of one session.
     pub(super) fn clear(&self, session: &Arc<Session>) {
-        locked(&self.0).remove(&Arc::as_ptr(session).addr());
+        locked(&self.kept).remove(&Arc::as_ptr(session).addr());
     }
 }
 
@@ -110,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_session_holds_a_bounded_number_of_prepared_statements() {
-        let desk = Desk::default();
+        let desk = Desk::new(1);
         let first = desk.open("SELECT 1".into()).unwrap();
         for _ in 1..PREPARED_MAX {
             desk.open("SELECT 1".into()).unwrap();
@@ -122,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_closed_or_foreign_handle_is_refused() {
-        let (mine, theirs) = (Desk::default(), Desk::default());
+        let (mine, theirs) = (Desk::new(1), Desk::new(1));
         let handle = mine.open("SELECT 1".into()).unwrap();
         assert_eq!(mine.prepared(&handle).unwrap().sql, "SELECT 1");
         assert!(theirs.prepared(&handle).is_err());

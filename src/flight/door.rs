@@ -3,7 +3,7 @@
 //! Every call but the Handshake is authenticated first, whatever it asks for. This implements the protocol itself and not
 //! arrow-flight's `FlightSqlService`, which answers GetSchema and malformed messages on its own account.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo,
@@ -13,13 +13,14 @@ use arrow_flight::{
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 use prost::{Message, bytes::Bytes};
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     actions,
-    caller::{Caller, settings_in},
+    caller::{Caller, Peer, settings_in},
     catalogue,
     desk::Desks,
+    limits::DoorLimits,
     outflow, prepared, question, sign_in,
     words::{No, NotOffered},
 };
@@ -32,18 +33,19 @@ use crate::{
 pub(super) struct Door {
     gateway: Arc<Gateway>,
     desks: Desks,
+    limits: DoorLimits,
 }
 
 impl Door {
-    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, desks: Desks::default() }
+    pub(super) fn new(gateway: Arc<Gateway>, limits: DoorLimits) -> Self {
+        Self { gateway, desks: Desks::new(limits.answers_per_session), limits }
     }
 
     /// Who calls; without a valid token there is no account and so no language but English.
-    async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Status> {
+    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let metadata = request.metadata();
         let authenticated = async {
-            let token = sign_in::bearer(metadata).ok_or(Refusal::NotSignedIn)?;
-            let session = self.gateway.authenticate(&token).await?;
+            let session = sign_in::session(&self.gateway, metadata, &Peer::of(request)).await?;
             let desk = self.desks.of(&session);
             Ok(Caller { gateway: Arc::clone(&self.gateway), session, desk, headers: settings_in(metadata)? })
         };
@@ -72,7 +74,8 @@ impl Door {
     async fn data(&self, caller: &Caller, ticket: &[u8]) -> Result<outflow::DataStream, No> {
         let command = command(ticket)?;
         if let Some(batch) = catalogue::answer(caller, &command)? {
-            return outflow::stream(&batch.schema(), &[batch], caller.language());
+            let place = caller.desk.place()?;
+            return outflow::stream(&batch.schema(), &[batch], caller.language(), place, self.limits.stalled);
         }
         let (sql, parameters) = match command {
             Command::TicketStatementQuery(ticket) => question::redeem(ticket)?,
@@ -82,17 +85,18 @@ impl Door {
             }
             other => return Err(not_offered(&other)),
         };
-        let release = caller.answer(sql, parameters).await?;
-        outflow::stream(&release.schema, &release.batches, caller.language())
+        let place = caller.desk.place()?;
+        let release = caller.desk.waiting.unless_cancelled(ticket, caller.answer(sql, parameters)).await?;
+        outflow::stream(&release.schema, &release.batches, caller.language(), place, self.limits.stalled)
     }
 
     async fn put(&self, caller: &Caller, mut data: Streaming<FlightData>) -> Result<Bytes, No> {
-        let first = data.next().await.ok_or_else(No::malformed)?.map_err(|_| No::malformed())?;
+        let first = self.in_time(data.next()).await?.ok_or_else(No::malformed)?.map_err(|_| No::malformed())?;
         let descriptor = first.flight_descriptor.as_ref().ok_or_else(No::malformed)?;
         let updated = |record_count| DoPutUpdateResult { record_count }.encode_to_vec().into();
         match command(&descriptor.cmd)? {
             Command::CommandPreparedStatementQuery(query) => {
-                prepared::bind(caller, query, stream::iter([Ok(first)]).chain(data)).await
+                self.in_time(prepared::bind(caller, query, stream::iter([Ok(first)]).chain(data))).await?
             }
             Command::CommandStatementUpdate(update) => question::update(caller, update.query).await.map(updated),
             Command::CommandPreparedStatementUpdate(update) => {
@@ -101,6 +105,11 @@ impl Door {
             }
             other => Err(not_offered(&other)),
         }
+    }
+
+    /// A message that does not come whole in time is none.
+    async fn in_time<T>(&self, message: impl Future<Output = T>) -> Result<T, No> {
+        tokio::time::timeout(self.limits.message, message).await.map_err(|_| No::malformed())
     }
 }
 
@@ -136,57 +145,58 @@ impl FlightService for Door {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        sign_in::handshake(&self.gateway, request).await.map_err(|no| no.into_status(Language::En))
+        let signed_in = sign_in::handshake(&self.gateway, self.limits.message, request).await;
+        signed_in.map_err(|no| no.into_status(Language::En))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
         info.map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
     /// Nothing runs before DoGet, so the first poll is the last.
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
         let done = |info| PollInfo { info: Some(info), ..PollInfo::default() };
         info.map(done).map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
         let schema = |info: FlightInfo| SchemaResult { schema: info.schema };
         info.map(schema).map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let data = self.data(&caller, &request.get_ref().ticket).await;
         data.map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let result = self.put(&caller, request.into_inner()).await;
         let put = |app_metadata| Response::new(once(Some(PutResult { app_metadata })));
         result.map(put).map_err(|no| no.into_status(caller.language()))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         let result = actions::act(&caller, &self.desks, request.get_ref()).await;
         let acted = |body: Option<Bytes>| Response::new(once(body.map(|body| arrow_flight::Result { body })));
         result.map(acted).map_err(|no| no.into_status(caller.language()))
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.caller(request.metadata()).await?;
+        self.caller(&request).await?;
         Ok(Response::new(stream::iter(actions::offered().into_iter().map(Ok)).boxed()))
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         Err(No::NotOffered(NotOffered::FlightLists).into_status(caller.language()))
     }
 
@@ -194,7 +204,7 @@ impl FlightService for Door {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(&request).await?;
         Err(No::NotOffered(NotOffered::Exchange).into_status(caller.language()))
     }
 }

@@ -3,7 +3,7 @@
 //! Stock clients know the plain types only: views and dictionaries are the engine's and end here. The schema announced
 //! in FlightInfo and the schema of the stream must be equal, or ADBC refuses the stream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc, encode::FlightDataEncoderBuilder, error::FlightError};
 use datafusion::arrow::{
@@ -14,6 +14,7 @@ use datafusion::arrow::{
 };
 use futures::{StreamExt, stream::BoxStream};
 use prost::bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
 use super::words::No;
@@ -35,16 +36,48 @@ pub(super) fn schema_bytes(schema: &Schema) -> Result<Bytes, No> {
     Ok(message.0)
 }
 
-/// Batches as the messages of a DoGet.
-pub(super) fn stream(schema: &Schema, batches: &[RecordBatch], language: Language) -> Result<DataStream, No> {
+/// Batches as the messages of a DoGet. An answer of which nothing is read for as long as `stalled` is dropped, with the
+/// place that it takes.
+pub(super) fn stream(
+    schema: &Schema,
+    batches: &[RecordBatch],
+    language: Language,
+    place: OwnedSemaphorePermit,
+    stalled: Duration,
+) -> Result<DataStream, No> {
     let plain = plain_schema(schema);
     let batches: Vec<RecordBatch> = batches.iter().map(|b| plain_batch(b, &plain)).collect::<Result<_, _>>()?;
     let encoded = FlightDataEncoderBuilder::new()
         .with_schema(plain)
         .build(futures::stream::iter(batches.into_iter().map(Ok::<_, FlightError>)));
-    let failed = move |_| No::from(Refusal::Failed { entry: None }).into_status(language);
-    Ok(encoded.map(move |data| data.map_err(failed)).boxed())
+    let failed = move || No::from(Refusal::Failed { entry: None }).into_status(language);
+    // A stream that nobody reads is not even polled: who waits has to stand outside of it.
+    let (sender, receiver) = mpsc::channel(AHEAD_MAX);
+    tokio::spawn(async move {
+        let mut encoded = encoded;
+        while let Some(data) = encoded.next().await {
+            let sent = tokio::time::timeout(stalled, sender.send(Some(data.map_err(|_| failed())))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+        // The end is said: an answer that was dropped must not look like a whole one.
+        let _gone = tokio::time::timeout(stalled, sender.send(None)).await;
+        drop(place);
+    });
+    let read = futures::stream::unfold(Some(receiver), move |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Some(data)) => Some((data, Some(receiver))),
+            Some(None) => None,
+            None => Some((Err(failed()), None)),
+        }
+    });
+    Ok(read.boxed())
 }
+
+/// Messages encoded before the one before them is read.
+const AHEAD_MAX: usize = 2;
 
 fn plain_batch(batch: &RecordBatch, plain: &SchemaRef) -> Result<RecordBatch, No> {
     let mut columns = Vec::with_capacity(batch.num_columns());

@@ -3,7 +3,7 @@
 //! Basic credentials are taken in the Handshake alone, never per call: each costs the server a slow password hash.
 //! The bearer token goes back in both places where clients look for it, the payload and the `authorization` header.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use arrow_flight::{BasicAuth, HandshakeRequest, HandshakeResponse};
 use base64::{
@@ -17,8 +17,11 @@ use tonic::{
     metadata::{MetadataMap, MetadataValue},
 };
 
-use super::words::No;
-use crate::{gateway::Gateway, terms::Refusal};
+use super::{caller::Peer, words::No};
+use crate::{
+    gateway::{Gateway, Session},
+    terms::{Fingerprint, Refusal},
+};
 
 /// The longest Basic header or handshake payload that is looked at.
 const CREDENTIALS_BYTES_MAX: usize = 4096;
@@ -35,18 +38,42 @@ pub(super) type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, S
 /// Name and password for a bearer token.
 pub(super) async fn handshake(
     gateway: &Gateway,
+    in_time: Duration,
     request: Request<Streaming<HandshakeRequest>>,
 ) -> Result<Response<HandshakeStream>, No> {
-    let (name, password) = match basic_header(request.metadata()) {
-        Some(given) => given,
-        None => basic_payload(request.into_inner()).await.ok_or(Refusal::NotSignedIn)?,
+    let peer = Peer::of(&request);
+    let given = match basic_header(request.metadata()) {
+        Some(given) => Some(given),
+        None => tokio::time::timeout(in_time, basic_payload(request.into_inner())).await.ok().flatten(),
     };
-    let token = gateway.sign_in(&name, &password).await?;
+    let token = match (given, certificate(&peer)) {
+        (Some((name, password)), _) => gateway.sign_in_from(&name, &password, peer.address()).await?,
+        (None, Some(shown)) => gateway.sign_in_certified(&shown, peer.address()).await?,
+        (None, None) => return Err(Refusal::NotSignedIn.into()),
+    };
+    peer.is_known();
     let header = MetadataValue::from_str(&format!("Bearer {token}")).map_err(|_| No::failed())?;
     let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
     let mut response: Response<HandshakeStream> = Response::new(futures::stream::iter([Ok(answer)]).boxed());
     response.metadata_mut().insert("authorization", header);
     Ok(response)
+}
+
+/// The session of a call: of its bearer token, else of the client certificate of its connection.
+pub(super) async fn session(gateway: &Gateway, metadata: &MetadataMap, peer: &Peer) -> Result<Arc<Session>, Refusal> {
+    let session = match (bearer(metadata), certificate(peer)) {
+        (Some(token), _) => gateway.authenticate(&token).await?,
+        (None, Some(shown)) => gateway.authenticate_certified(&shown, peer.address()).await?,
+        (None, None) => return Err(Refusal::NotSignedIn),
+    };
+    peer.is_known();
+    Ok(session)
+}
+
+/// What the client's own certificate is known by. The handshake has found it good.
+fn certificate(peer: &Peer) -> Option<Fingerprint> {
+    let shown = peer.certificates.as_ref()?.first()?;
+    Some(Fingerprint::of(shown))
 }
 
 /// The bearer token of a call, from the header of today's clients or from that of the older generation.
@@ -77,7 +104,8 @@ async fn basic_payload(mut stream: Streaming<HandshakeRequest>) -> Option<(Strin
         return None;
     }
     let BasicAuth { username, password } = BasicAuth::decode(payload).ok()?;
-    Some((username, password))
+    // An empty message decodes, too: it is the greeting of a client that proves who it is by other means.
+    (!username.is_empty()).then_some((username, password))
 }
 
 #[cfg(test)]

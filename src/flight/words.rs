@@ -106,7 +106,8 @@ impl NotOffered {
 
 fn grpc_code(refusal: &Refusal) -> Code {
     match refusal {
-        Refusal::NotSignedIn => Code::Unauthenticated,
+        Refusal::NotSignedIn | Refusal::CertificateNotAccepted { .. } => Code::Unauthenticated,
+        Refusal::Cancelled => Code::Cancelled,
         Refusal::NoPermit
         | Refusal::PermitNotActive
         | Refusal::NotGranted { .. }
@@ -124,7 +125,7 @@ fn grpc_code(refusal: &Refusal) -> Code {
         | Refusal::TooComplex { .. }
         | Refusal::UnknownSetting { .. }
         | Refusal::NotDone { .. } => Code::InvalidArgument,
-        Refusal::BudgetExhausted { .. } => Code::ResourceExhausted,
+        Refusal::BudgetExhausted { .. } | Refusal::TooManyAttempts { .. } => Code::ResourceExhausted,
         Refusal::Busy => Code::Unavailable,
         Refusal::Failed { .. } => Code::Internal,
     }

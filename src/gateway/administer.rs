@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     policy::{Action, Clearance, GrantSurroundings},
-    record::{Account, Activation, BooksFault, NewAccount, Permit, VocabularyDeclaration},
+    record::{Account, Activation, BooksFault, Granting, HaltTarget, NewAccount, Permit, VocabularyDeclaration},
     terms::{AccountName, EntryNumber, Language, PermitId, Refusal, Role},
 };
 
@@ -29,6 +29,13 @@ struct AccountToAdd {
 #[serde(deny_unknown_fields)]
 struct Name {
     name: AccountName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleToGrant {
+    name: AccountName,
+    role: Role,
 }
 
 #[derive(Deserialize)]
@@ -66,8 +73,21 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`], recorded.
     pub async fn administer(&self, session: &Session, verb: &str, body: Value) -> Result<Value, Refusal> {
+        if let Err(refusal) = self.not_halted_itself(session).await {
+            return Err(self.refuse(session.principal(), verb, refusal).await);
+        }
         let done = match verb {
+            "halt.on" => self.halt_on(session, body).await,
+            "halt.off" => self.halt_off(session, body).await,
+            "halt.list" => self.halt_list(session).await,
             "account.add" => self.account_add(session, body).await,
+            "account.grant" => self.account_grant(session, body).await,
+            "account.password" => self.account_password(session, body).await,
+            "certificate.add" => self.certificate_add(session, body).await,
+            "certificate.revoke" => self.certificate_revoke(session, body).await,
+            "certificate.list" => self.certificate_list(session).await,
+            "session.list" => self.session_list(session).await,
+            "session.end" => self.session_end(session, body).await,
             "account.disable" => self.account_disable(session, body).await,
             "account.list" => self.account_list(session).await,
             "permit.grant" => self.permit_grant(session, body).await,
@@ -87,7 +107,7 @@ impl Gateway {
         }
     }
 
-    fn may(&self, session: &Session, action: Action) -> Result<AccountName, Refusal> {
+    pub(super) fn may(&self, session: &Session, action: Action) -> Result<AccountName, Refusal> {
         let clearance = self.policy.judge_without_permit(session.principal(), action, self.clock.now())?;
         Ok(clearance.account().clone())
     }
@@ -109,14 +129,36 @@ impl Gateway {
         let (books, disabled) = (self.books.clone(), name.clone());
         let done = blocking(move || books.disable_account(&by, &disabled)).await?.map_err(|f| words(&f))?;
         self.tokens.revoke_account(&name);
+        self.sessions.drop_dead(&self.tokens);
+        self.running_now.end(&HaltTarget::Principal(name));
         Ok(entry(done))
+    }
+
+    /// Gives a role; those that take two holders are begun by the first call and given by the second.
+    async fn account_grant(&self, session: &Session, body: Value) -> Result<Value, Refusal> {
+        let RoleToGrant { name, role } = read(body)?;
+        let by = self.policy.judge_grant(session.principal(), role, self.clock.now())?.account().clone();
+        let (books, to) = (self.books.clone(), name.clone());
+        match blocking(move || books.grant_role(&by, &to, role)).await?.map_err(|f| words(&f))? {
+            Granting::Begun(entry) => Ok(json!({"entry": entry, "granted": false})),
+            Granting::Granted(entry) => {
+                // A session acts with the roles that it began with.
+                self.tokens.revoke_account(&name);
+                self.sessions.drop_dead(&self.tokens);
+                Ok(json!({"entry": entry, "granted": true}))
+            }
+        }
     }
 
     async fn account_list(&self, session: &Session) -> Result<Value, Refusal> {
         self.may(session, Action::AccountList)?;
         let books = self.books.clone();
-        let accounts = blocking(move || books.accounts()).await?.map_err(|fault| failed(&fault))?;
-        let line = |a: &crate::record::Account| json!({"name": a.name, "roles": a.roles, "language": a.language, "disabled": a.disabled});
+        let listed = blocking(move || Ok::<_, BooksFault>((books.accounts()?, books.pending_roles()?)));
+        let (accounts, pending) = listed.await?.map_err(|fault| failed(&fault))?;
+        let line = |a: &Account| {
+            let begun: Vec<_> = pending.iter().filter(|p| p.account == a.name).map(|p| p.role).collect();
+            json!({"name": a.name, "roles": a.roles, "begun": begun, "language": a.language, "disabled": a.disabled})
+        };
         Ok(accounts.iter().map(line).collect())
     }
 
@@ -262,25 +304,25 @@ impl Gateway {
     }
 }
 
-fn entry(number: EntryNumber) -> Value {
+pub(super) fn entry(number: EntryNumber) -> Value {
     json!({ "entry": number })
 }
 
-fn read<T: for<'a> Deserialize<'a>>(body: Value) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'a> Deserialize<'a>>(body: Value) -> Result<T, Refusal> {
     // The text of serde names fields and types of the caller's own body.
     serde_json::from_value(body).map_err(|fault| not_done_because(&fault.to_string()))
 }
 
-fn not_done(fault: &dyn std::error::Error) -> Refusal {
+pub(super) fn not_done(fault: &dyn std::error::Error) -> Refusal {
     not_done_because(&fault.to_string())
 }
 
-fn not_done_because(reason: &str) -> Refusal {
+pub(super) fn not_done_because(reason: &str) -> Refusal {
     Refusal::NotDone { reason: reason.to_owned() }
 }
 
 /// What an administrator reads of a fault of the books: names they gave themselves, else the constant sentence.
-fn words(fault: &BooksFault) -> Refusal {
+pub(super) fn words(fault: &BooksFault) -> Refusal {
     match fault {
         BooksFault::Unknown(_) | BooksFault::AlreadyThere(_) | BooksFault::Mismatch(_) => not_done(fault),
         other => failed(other),

@@ -16,23 +16,22 @@ use datafusion::{
 };
 use serde_json::json;
 
-use super::{Gateway, Release, Session, Shape, blocking, explain, failed, kept, session::Settings, world::World};
+use super::{
+    Gateway, Release, Session, Shape, blocking, explain, failed, halt::denied, kept, session::Settings, world::World,
+};
 use crate::{
     audit::Receipt,
     engine::{EngineFault, Finished, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
-    record::{Admission, Denied, Permit, Reservation},
+    record::{Admission, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{CapName, Charge, DatasetName, PermitId, Refusal},
 };
 
 /// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
 const EPOCH_MICROS: i64 = 86_400_000_000;
-/// Residual bits before a halt (privacy.md section 8).
-const FAILURES_PER_PERMIT: u64 = 2;
-const FAILURES_PER_DATASET: u64 = 16;
 
 /// One call with everything that was fixed when it came in.
 pub(super) struct Asking<'a> {
@@ -126,7 +125,7 @@ impl Gateway {
             &asking.world.today(Some(&permit.dataset)).to_string(),
             &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
         ]);
-        self.residual_bits_left(permit).await?;
+        self.not_halted_under(asking.principal, permit).await?;
         self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
         let plan = analysis.price(&self.offer(asking, permit).await?)?;
         let charge = Charge {
@@ -156,17 +155,20 @@ impl Gateway {
         // 3. Can every budget bear it? Durable before any data is read.
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
+        let place = self.running_now.enter(&charge, dataset.source());
         let reservation = self.reserve(charge, admission).await?;
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
-        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised.
-        let made = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await;
-        let (noisy, finished) = match made {
-            Ok(noisy) => match finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await {
-                Ok(finished) => (noisy, finished),
-                Err(fault) => return Err(self.fail(reservation, &fault).await),
-            },
-            Err(fault) => return Err(self.fail(reservation, fault.as_ref()).await),
+        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it.
+        let made = place.unless_halted(async {
+            let noisy = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await?;
+            let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((noisy, finished))
+        });
+        let (noisy, finished) = match made.await {
+            Some(Ok(made)) => made,
+            Some(Err(fault)) => return Err(self.fail(reservation, fault.as_ref()).await),
+            None => return Err(self.end_by_halt(reservation).await),
         };
 
         // 5. Settled, recorded and kept in one durable transaction; only then does it leave. Deadline and visible-from
@@ -210,6 +212,7 @@ impl Gateway {
             return explain::public();
         }
         let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
+        self.not_halted_under(asking.principal, permit).await?;
         let offer = self.offer(asking, permit).await?;
         let plan = self.analysis(asking, &cleared.question)?.price(&offer)?;
         explain::plan(&plan, &offer)
@@ -243,6 +246,7 @@ impl Gateway {
     /// Who asks, under which permit, with which settings, about which versions: fixed for the whole call.
     async fn asking<'a>(&self, session: &'a Session, sql: &str) -> Result<Asking<'a>, Refusal> {
         let principal = session.principal();
+        self.not_halted(principal).await?;
         let settings = session.settings();
         let permit = self.chosen_permit(principal, settings.permit.as_ref()).await?;
         let world = self.world();
@@ -314,15 +318,6 @@ impl Gateway {
         })
     }
 
-    async fn residual_bits_left(&self, permit: &Permit) -> Result<(), Refusal> {
-        let (books, id, dataset) = (self.books.clone(), permit.id.clone(), permit.dataset.clone());
-        let failures = blocking(move || books.failures(&id, &dataset)).await?.map_err(|fault| failed(&fault))?;
-        match failures.permit < FAILURES_PER_PERMIT && failures.dataset < FAILURES_PER_DATASET {
-            true => Ok(()),
-            false => Err(Refusal::Halted),
-        }
-    }
-
     async fn kept(
         &self,
         asking: &Asking<'_>,
@@ -383,14 +378,6 @@ fn leave(finished: Finished, plan: &Plan, receipt: &Receipt, kept: Option<&str>)
     let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
     let batches = finished.batches.iter().map(retyped).collect::<Result<Vec<_>, _>>();
     Ok(Release { batches: batches.map_err(|_| Refusal::Failed { entry: None })?, schema })
-}
-
-fn denied(denied: Denied) -> Refusal {
-    match denied {
-        Denied::Budget { left } => Refusal::BudgetExhausted { left },
-        Denied::PermitNotActive => Refusal::PermitNotActive,
-        Denied::Fault(fault) => failed(&fault),
-    }
 }
 
 fn unplannable(fault: &EngineFault) -> Refusal {

@@ -68,7 +68,9 @@ pub(super) fn public() -> Result<Release, Refusal> {
             "mechanism" => {
                 Arc::new(StringArray::from(vec!["none: about nobody, answered exactly and free"])) as ArrayRef
             }
-            "question_epsilon" | "loss_at_binding_order" | "epsilon_if_only_question" => Arc::new(Float64Array::from(vec![0.0])),
+            "question_epsilon" | "loss_at_binding_order" | "epsilon_if_only_question" => {
+                Arc::new(Float64Array::from(vec![0.0]))
+            }
             _ => datafusion::arrow::array::new_null_array(field.data_type(), 1),
         })
         .collect();

@@ -5,10 +5,13 @@
 
 mod administer;
 mod answer;
+mod certified;
 mod describe;
 mod explain;
+mod halt;
 mod kept;
 mod session;
+mod sign_in;
 mod world;
 
 use std::{
@@ -21,12 +24,12 @@ use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use self::{halt::Running, session::Sessions, world::World};
 pub use self::{session::Session, world::WorldFault};
-use self::{session::Sessions, world::World};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
-    identity::{Passwords, Principal, Tokens},
+    identity::{Passwords, Principal, Throttle, Tokens},
     keys::Keys,
     policy::{Policy, PolicyFault},
     record::{Books, BooksFault, Note},
@@ -94,6 +97,11 @@ pub enum GatewayFault {
     Passwords,
 }
 
+/// Passwords hashed at once, each on a thread that answers nothing else.
+const HASHING_MAX: usize = 2;
+/// Sign-ins under way; one more is told to come back.
+const SIGN_INS_MAX: usize = 64;
+
 /// The one door behind all surfaces.
 pub struct Gateway {
     enclave: Enclave,
@@ -108,8 +116,11 @@ pub struct Gateway {
     world: RwLock<Arc<World>>,
     file_key: [u8; 32],
     running: Semaphore,
+    running_now: Running,
     waiting: Semaphore,
     hashing: Semaphore,
+    sign_ins: Semaphore,
+    throttle: Throttle,
     in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -170,8 +181,11 @@ impl Gateway {
             world: RwLock::new(Arc::new(world)),
             file_key: *keys.file(),
             running: Semaphore::new(2),
+            running_now: Running::default(),
             waiting: Semaphore::new(enclave.waiting_max),
-            hashing: Semaphore::new(2),
+            hashing: Semaphore::new(HASHING_MAX),
+            sign_ins: Semaphore::new(SIGN_INS_MAX),
+            throttle: Throttle::new(clock.clone()),
             in_flight: Mutex::default(),
             enclave,
             books,
@@ -179,30 +193,6 @@ impl Gateway {
             engine,
             clock,
         })
-    }
-
-    /// Signs in with name and password; the result is a bearer token.
-    ///
-    /// # Errors
-    /// [`Refusal::NotSignedIn`], the same for every reason; [`Refusal::Busy`] while too many sign in.
-    pub async fn sign_in(&self, name: &str, password: &str) -> Result<String, Refusal> {
-        let _turn = self.hashing.acquire().await.map_err(|_| Refusal::Busy)?;
-        let account = AccountName::new(name).ok();
-        let (books, passwords, given) = (self.books.clone(), Arc::clone(&self.passwords), password.to_owned());
-        let lookup = account.clone();
-        let signed = blocking(move || {
-            let known = match lookup {
-                Some(name) => books.account(&name).map_err(|fault| failed(&fault))?,
-                None => None,
-            };
-            passwords.authenticate(known.as_ref(), &given)
-        })
-        .await?;
-        let kind = if signed.is_ok() { "login" } else { "login_refused" };
-        let account = account.filter(|_| signed.is_ok());
-        self.note(kind, account, None, json!({})).await?;
-        let token = self.tokens.issue(signed?).map_err(|_| Refusal::Failed { entry: None })?;
-        Ok(token.as_str().to_owned())
     }
 
     /// The session of a bearer token: the same one for every call with it.
@@ -213,12 +203,6 @@ impl Gateway {
         let (principal, id) = self.tokens.authenticate(bearer)?;
         self.sessions.drop_dead(&self.tokens);
         Ok(self.sessions.of(id, principal))
-    }
-
-    /// Ends a session.
-    pub async fn sign_out(&self, session: &Session) {
-        self.tokens.revoke(session.id());
-        self.sessions.drop_dead(&self.tokens);
     }
 
     /// The language of the session's account.

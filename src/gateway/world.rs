@@ -23,7 +23,7 @@ use crate::{
     },
     record::{Activation, Books, BooksFault, VocabularyDeclaration},
     sql::{CataloguedTable, Directory, Standing},
-    terms::{DataVersion, DatasetName, VocabularyName},
+    terms::{DataVersion, DatasetName, SourceName, VocabularyName},
 };
 
 /// A data version or vocabulary that cannot be put in force.
@@ -73,6 +73,7 @@ pub(super) struct Dataset {
 pub(super) struct Version {
     pub(super) number: DataVersion,
     pub(super) manifest: Arc<Manifest>,
+    source: SourceName,
     directory: PathBuf,
 }
 
@@ -221,6 +222,11 @@ impl World {
 }
 
 impl Dataset {
+    /// The holder that delivered the version in force.
+    pub(super) fn source(&self) -> Option<SourceName> {
+        self.version.as_ref().map(|version| version.source.clone())
+    }
+
     fn describe(&self, directory: &mut Directory) {
         let name = &self.config.name;
         for (table, rows) in &self.samples {
@@ -311,7 +317,8 @@ fn verified(
     if !same {
         return Err(WorldFault::OtherData(what));
     }
-    Ok(Version { number: activation.version, manifest: Arc::new(manifest), directory })
+    let (number, source) = (activation.version, activation.source.clone());
+    Ok(Version { number, manifest: Arc::new(manifest), source, directory })
 }
 
 fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable {

@@ -1,12 +1,16 @@
 //! Who is asking?
 //!
-//! Floor 3. The only door to a [`Principal`] is a correct password or a living token, so that whoever holds one need
+//! Floor 3. The only door to a [`Principal`] is a correct password, a registered certificate or a living token, so that whoever holds one need
 //! not ask again. Every way of failing is the same `NotSignedIn`.
 
+mod certificate;
 mod password;
 mod principal;
+mod throttle;
 mod token;
 
+pub use certificate::recognise;
 pub use password::{PasswordFault, Passwords};
 pub use principal::Principal;
-pub use token::{BearerToken, SessionId, TokenFault, Tokens};
+pub use throttle::{Attempt, Throttle};
+pub use token::{BearerToken, OpenSession, Origin, SessionId, SessionName, TokenFault, Tokens, Way};

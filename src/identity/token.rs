@@ -6,11 +6,13 @@
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -57,10 +59,80 @@ impl fmt::Debug for SessionId {
     }
 }
 
+impl SessionId {
+    /// The session of whatever proof stands for it on each call, such as a token that others issued.
+    #[must_use]
+    pub fn of_proof(kind: &str, proof: &[u8]) -> Self {
+        let mut hasher = Sha256::new_with_prefix(kind.as_bytes());
+        hasher.update([0]);
+        hasher.update(proof);
+        Self(hasher.finalize().into())
+    }
+
+    /// What the session is called where sessions are listed.
+    #[must_use]
+    pub fn name(&self) -> SessionName {
+        let short = self.0.first_chunk::<6>().copied().unwrap_or_default();
+        SessionName(short.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// What a session is called in lists: too little of its hash to be of use for anything else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionName(String);
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// With a password.
+    Password,
+    /// With a client certificate.
+    Certificate,
+    /// With a token of an identity provider.
+    Oidc,
+}
+
+/// Where a session came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// How.
+    pub way: Way,
+    /// From which address; none where no network lies between.
+    pub address: Option<IpAddr>,
+}
+
+/// An open session, for those who may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenSession {
+    /// What it is called.
+    pub session: SessionName,
+    /// Whose it is.
+    pub account: AccountName,
+    /// How they proved who they are.
+    pub way: Way,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// Since when.
+    pub begun: Instant,
+    /// The last call.
+    pub used: Instant,
+    /// When it ends at the latest.
+    pub ends: Instant,
+}
+
 struct Session {
     principal: Principal,
+    origin: Origin,
     begun: Instant,
     used: Instant,
+    ends: Instant,
 }
 
 /// The tokens that live now. Held in memory alone: a restart ends every session.
@@ -88,16 +160,67 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenFault`] where the operating system gives no randomness.
-    pub fn issue(&self, principal: Principal) -> Result<BearerToken, TokenFault> {
+    pub fn issue(&self, principal: Principal, origin: Origin) -> Result<BearerToken, TokenFault> {
         let mut secret = Zeroizing::new([0_u8; 32]);
         getrandom::fill(secret.as_mut_slice()).map_err(|_| TokenFault)?;
         let token = BearerToken(Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice())));
+        self.open_as(session_of(token.as_str()), principal, origin, None);
+        Ok(token)
+    }
+
+    /// Opens a session for a proof that comes along with each call, until `until` at the latest.
+    pub fn admit(&self, id: SessionId, principal: Principal, origin: Origin, until: Instant) {
+        self.open_as(id, principal, origin, Some(until));
+    }
+
+    fn open_as(&self, id: SessionId, principal: Principal, origin: Origin, until: Option<Instant>) {
         let now = self.clock.now();
+        let life = now.plus(self.life);
+        let ends = until.map_or(life, |until| until.min(life));
         let mut sessions = self.lock();
         sessions.retain(|_, s| self.lives(s, now));
         end_the_oldest(&mut sessions, principal.account());
-        sessions.insert(session_of(token.as_str()), Session { principal, begun: now, used: now });
-        Ok(token)
+        sessions.insert(id, Session { principal, origin, begun: now, used: now, ends });
+    }
+
+    /// The session of a proof that was admitted, if it still lives; counts as a call.
+    ///
+    /// # Errors
+    /// `NotSignedIn` where it has ended or never was.
+    pub fn admitted(&self, id: SessionId) -> Result<Principal, Refusal> {
+        self.call(id)
+    }
+
+    /// Where a session came from.
+    #[must_use]
+    pub fn origin(&self, id: SessionId) -> Option<Origin> {
+        self.lock().get(&id).map(|s| s.origin)
+    }
+
+    /// The open sessions of an account, or of all.
+    #[must_use]
+    pub fn open(&self, account: Option<&AccountName>) -> Vec<OpenSession> {
+        let now = self.clock.now();
+        let shown = |(id, s): (&SessionId, &Session)| OpenSession {
+            session: id.name(),
+            account: s.principal.account().clone(),
+            way: s.origin.way,
+            address: s.origin.address,
+            begun: s.begun,
+            used: s.used,
+            ends: s.ends,
+        };
+        let sessions = self.lock();
+        let living = sessions.iter().filter(|(_, s)| self.lives(s, now));
+        living.filter(|(_, s)| account.is_none_or(|a| s.principal.account() == a)).map(shown).collect()
+    }
+
+    /// Ends the session of this name. True if it was there.
+    pub fn revoke_named(&self, name: &SessionName) -> bool {
+        let mut sessions = self.lock();
+        let before = sessions.len();
+        sessions.retain(|id, _| id.name() != *name);
+        sessions.len() < before
     }
 
     /// Whose token this is, with the session that it names.
@@ -109,6 +232,10 @@ impl Tokens {
             return Err(Refusal::NotSignedIn);
         }
         let id = session_of(presented);
+        Ok((self.call(id)?, id))
+    }
+
+    fn call(&self, id: SessionId) -> Result<Principal, Refusal> {
         let now = self.clock.now();
         let mut sessions = self.lock();
         let session = sessions.get_mut(&id).ok_or(Refusal::NotSignedIn)?;
@@ -117,7 +244,7 @@ impl Tokens {
             return Err(Refusal::NotSignedIn);
         }
         session.used = session.used.max(now);
-        Ok((session.principal.clone(), id))
+        Ok(session.principal.clone())
     }
 
     /// Whether a session has neither ended nor been revoked; does not count as a call.
@@ -141,7 +268,7 @@ impl Tokens {
     }
 
     fn lives(&self, session: &Session, now: Instant) -> bool {
-        now < session.begun.plus(self.life) && now < session.used.plus(self.idle)
+        now < session.ends && now < session.used.plus(self.idle)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Session>> {
@@ -180,6 +307,7 @@ mod tests {
     use crate::terms::Role;
 
     const HOUR: i64 = 3_600_000_000;
+    const HERE: Origin = Origin { way: Way::Password, address: None };
 
     struct House {
         hand: Arc<AtomicI64>,
@@ -205,7 +333,7 @@ mod tests {
     #[test]
     fn a_token_stands_for_the_one_who_signed_in() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         let (principal, id) = house.tokens.authenticate(token.as_str()).unwrap();
         assert_eq!(principal, hanako());
         assert!(house.tokens.living(id));
@@ -215,7 +343,7 @@ mod tests {
     #[test]
     fn a_token_changed_in_any_one_place_is_worth_nothing() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         for at in 0..TOKEN_CHARS {
             let mut bytes = token.as_str().as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
@@ -230,7 +358,7 @@ mod tests {
     #[test]
     fn a_token_ends_after_an_hour_without_a_call() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         house.wait(HOUR - 1);
         assert!(house.tokens.authenticate(token.as_str()).is_ok());
         house.wait(HOUR);
@@ -242,7 +370,7 @@ mod tests {
     #[test]
     fn a_busy_token_ends_after_eight_hours_all_the_same() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         for _ in 0..15 {
             house.wait(HOUR / 2);
             assert!(house.tokens.authenticate(token.as_str()).is_ok());
@@ -254,7 +382,7 @@ mod tests {
     #[test]
     fn a_revoked_token_is_worth_nothing() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         let (_, id) = house.tokens.authenticate(token.as_str()).unwrap();
         assert!(house.tokens.revoke(id));
         assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
@@ -264,8 +392,8 @@ mod tests {
     #[test]
     fn disabling_an_account_ends_its_sessions_and_no_others() {
         let house = house();
-        let (one, two) = (house.tokens.issue(hanako()).unwrap(), house.tokens.issue(hanako()).unwrap());
-        let other = house.tokens.issue(Principal::for_tests("jiro", [Role::Auditor])).unwrap();
+        let (one, two) = (house.tokens.issue(hanako(), HERE).unwrap(), house.tokens.issue(hanako(), HERE).unwrap());
+        let other = house.tokens.issue(Principal::for_tests("jiro", [Role::Auditor]), HERE).unwrap();
         assert_eq!(house.tokens.revoke_account(hanako().account()), 2);
         for token in [one, two] {
             assert_eq!(house.tokens.authenticate(token.as_str()), Err(Refusal::NotSignedIn));
@@ -276,10 +404,10 @@ mod tests {
     #[test]
     fn one_account_cannot_fill_the_memory_with_sessions() {
         let house = house();
-        let first = house.tokens.issue(hanako()).unwrap();
+        let first = house.tokens.issue(hanako(), HERE).unwrap();
         for _ in 0..PER_ACCOUNT_MAX {
             house.wait(1);
-            let _ = house.tokens.issue(hanako()).unwrap();
+            let _ = house.tokens.issue(hanako(), HERE).unwrap();
         }
         assert_eq!(house.tokens.lock().len(), PER_ACCOUNT_MAX);
         assert_eq!(house.tokens.authenticate(first.as_str()), Err(Refusal::NotSignedIn));
@@ -288,8 +416,35 @@ mod tests {
     #[test]
     fn neither_token_nor_session_is_printed() {
         let house = house();
-        let token = house.tokens.issue(hanako()).unwrap();
+        let token = house.tokens.issue(hanako(), HERE).unwrap();
         let (_, id) = house.tokens.authenticate(token.as_str()).unwrap();
         assert_eq!(format!("{token:?} {id:?} {:?}", house.tokens), "BearerToken SessionId Tokens");
+    }
+
+    #[test]
+    fn sessions_are_listed_with_their_origin_and_ended_by_their_name() {
+        let house = house();
+        let from = Origin { way: Way::Certificate, address: Some("192.0.2.1".parse().unwrap()) };
+        let token = house.tokens.issue(hanako(), from).unwrap();
+        let other = house.tokens.issue(Principal::for_tests("jiro", [Role::Auditor]), HERE).unwrap();
+        let mine = house.tokens.open(Some(hanako().account()));
+        assert_eq!((mine.len(), mine[0].way, mine[0].address), (1, Way::Certificate, from.address));
+        assert_eq!(house.tokens.open(None).len(), 2);
+        assert!(house.tokens.revoke_named(&mine[0].session) && !house.tokens.revoke_named(&mine[0].session));
+        assert!(house.tokens.authenticate(token.as_str()).is_err());
+        assert!(house.tokens.authenticate(other.as_str()).is_ok());
+    }
+
+    #[test]
+    fn a_proof_of_others_opens_a_session_until_it_runs_out_itself() {
+        let house = house();
+        let id = SessionId::of_proof("oidc", b"a token");
+        assert_ne!(id, SessionId::of_proof("certificate", b"a token"));
+        assert_eq!(house.tokens.admitted(id), Err(Refusal::NotSignedIn));
+        let until = house.tokens.clock.now().plus(Duration::from_secs(600));
+        house.tokens.admit(id, hanako(), HERE, until);
+        assert_eq!(house.tokens.admitted(id), Ok(hanako()));
+        house.wait(600_000_000);
+        assert_eq!(house.tokens.admitted(id), Err(Refusal::NotSignedIn));
     }
 }

@@ -56,6 +56,18 @@ actions! {
     AuditRead = "audit-read",
     /// Export the log.
     AuditExport = "audit-export",
+    /// Stop a principal, a permit, a data set, a source or everything.
+    HaltOn = "halt-on",
+    /// Be one of the two who lift a halt.
+    HaltOff = "halt-off",
+    /// See halts.
+    HaltList = "halt-list",
+    /// See everybody's open sessions.
+    SessionList = "session-list",
+    /// End another's session.
+    SessionEnd = "session-end",
+    /// Be one of the two who give a role to an account.
+    RoleGrant = "role-grant",
 }
 
 impl fmt::Display for Action {

@@ -120,7 +120,25 @@ impl Policy {
         given: &BTreeSet<Role>,
         now: Instant,
     ) -> Result<Clearance, Refusal> {
-        let clearance = self.judge_without_permit(principal, Action::AccountAdd, now)?;
+        self.judge_giving(principal, Action::AccountAdd, given, now)
+    }
+
+    /// The first judgement of giving a role to an account that there is.
+    ///
+    /// # Errors
+    /// `RoleNotAllowed`.
+    pub fn judge_grant(&self, principal: &Principal, given: Role, now: Instant) -> Result<Clearance, Refusal> {
+        self.judge_giving(principal, Action::RoleGrant, &BTreeSet::from([given]), now)
+    }
+
+    fn judge_giving(
+        &self,
+        principal: &Principal,
+        action: Action,
+        given: &BTreeSet<Role>,
+        now: Instant,
+    ) -> Result<Clearance, Refusal> {
+        let clearance = self.judge_without_permit(principal, action, now)?;
         match !given.is_empty() && given.iter().all(|role| self.gives(principal.roles(), *role)) {
             true => Ok(clearance),
             false => Err(Refusal::RoleNotAllowed),

@@ -10,8 +10,8 @@ use datafusion::{
     common::{Column, JoinConstraint, JoinType, NullEquality},
     functions::core::expr_fn::coalesce,
     logical_expr::{
-        Aggregate, AggregateUDF, Distinct, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window, WindowFrame,
-        WindowFunctionDefinition, expr::WindowFunction, lit,
+        Aggregate, AggregateUDF, Distinct, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window,
+        WindowFrame, WindowFunctionDefinition, expr::WindowFunction, lit,
     },
 };
 
@@ -28,12 +28,7 @@ use crate::{
 /// `left` without the persons whose rows here and in `right` together make more than W rows of a join. It is decided
 /// before the join, so that no more than W rows are ever made of one person. With [`JoinType::Left`] the persons who
 /// have no row in `right` stay.
-pub(super) fn before_join(
-    walk: &mut Walk<'_>,
-    left: Owned,
-    right: &Owned,
-    kind: JoinType,
-) -> Result<Owned, Refusal> {
+pub(super) fn before_join(walk: &mut Walk<'_>, left: Owned, right: &Owned, kind: JoinType) -> Result<Owned, Refusal> {
     let (person, rows) = (walk.fresh("person"), walk.fresh("rows"));
     let owner = right.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
     let counted_right = vec![count_rows()?.alias(rows.clone())];
@@ -115,7 +110,6 @@ fn count_rows() -> Result<Expr, Refusal> {
     let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
     Ok(count.call(vec![lit(1_i64)]))
 }
-
 
 /// The step with the columns `passed` alone, which stand first in `plan`.
 fn only(

@@ -126,7 +126,7 @@ impl Facts {
             person: self.person && other.person,
             link: self.link.clone().filter(|link| other.link.as_ref() == Some(link)),
             numbered: false,
-            key: self.key || other.key,
+            key: self.key || other.key || self.owner || other.owner,
             fixed: self.fixed && other.fixed,
             nullable: self.nullable || other.nullable,
             absent: self.absent && other.absent,

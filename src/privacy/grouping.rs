@@ -69,9 +69,9 @@ fn one(
                 Some(column) => column.clone(),
                 None => null(field.data_type())?,
             },
-            None if index == keys.len() => built(
-                ScalarValue::UInt64(Some(id)).cast_to(field.data_type()).map(|id| Expr::Literal(id, None)),
-            )?,
+            None if index == keys.len() => {
+                built(ScalarValue::UInt64(Some(id)).cast_to(field.data_type()).map(|id| Expr::Literal(id, None)))?
+            }
             None => found.next().ok_or_else(|| mixed("ask each level by itself"))?,
         };
         items.push(item.alias(format!("__sekisho_level_{index}")));

@@ -304,4 +304,3 @@ pub(super) fn lone_side(owned: &Owned, expr: &Expr) -> Result<Expr, Refusal> {
         false => Ok(mine.expr),
     }
 }
-

@@ -70,6 +70,7 @@ pub(super) fn union(walk: &mut Walk<'_>, union: &Union, inputs: Vec<Typed>) -> R
         let both = of_one_dataset(first, other)?;
         defaults.rows_per_group = defaults.rows_per_group.max(both.rows_per_group);
         defaults.groups = defaults.groups.max(both.groups);
+        defaults.distinct_values = defaults.distinct_values.max(both.distinct_values);
     }
     let in_all = |place: usize| branches.iter().all(|(b, shown)| shown.get(place).is_some_and(|e| b.is_owner(e)));
     let owner = (0..width).find(|place| in_all(*place));

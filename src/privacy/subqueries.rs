@@ -14,8 +14,8 @@ use datafusion::{
     },
     functions::core::expr_fn::coalesce,
     logical_expr::{
-        Aggregate, Case, Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, Operator, Projection, Subquery, SubqueryAlias, lit,
-        expr::SetQuantifier, utils::split_conjunction,
+        Aggregate, Case, Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, Operator, Projection, Subquery,
+        SubqueryAlias, expr::SetQuantifier, lit, utils::split_conjunction,
     },
 };
 
@@ -265,10 +265,8 @@ fn unknown_among_public(
         Typed::Owned(_) => return Err(mixed("compare person_id, or correlate by it")),
     };
     let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
-    let counts = vec![
-        count.call(vec![lit(1_i64)]).alias("all"),
-        count.call(vec![Expr::Column(member.clone())]).alias("known"),
-    ];
+    let counts =
+        vec![count.call(vec![lit(1_i64)]).alias("all"), count.call(vec![Expr::Column(member.clone())]).alias("known")];
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(plan), vec![], counts))?);
     let (owned, values) = with_one_row(walk, owned, plan)?;
     let [all, known] = values.as_slice() else { return Err(refused("IN", "select one column")) };
@@ -437,14 +435,21 @@ impl Right {
         // The mark is one for all rows of a person where all that it reads of the outer row is.
         let outer = on.iter().map(|(l, _)| l).chain(&all).flat_map(Expr::column_refs);
         let own = owned.plan.schema();
-        let fixed = outer
-            .filter_map(|c| own.maybe_index_of_column(c))
-            .all(|i| owned.facts.get(i).is_some_and(|f| f.fixed));
+        let fixed =
+            outer.filter_map(|c| own.maybe_index_of_column(c)).all(|i| owned.facts.get(i).is_some_and(|f| f.fixed));
         let mut items = columns(&owned.plan);
         let alike = NullEquality::NullEqualsNothing;
         let kind = JoinType::LeftMark;
-        let joined =
-            built(Join::try_new(Arc::new(owned.plan), Arc::new(plan), on, all, kind, JoinConstraint::On, alike, false))?;
+        let joined = built(Join::try_new(
+            Arc::new(owned.plan),
+            Arc::new(plan),
+            on,
+            all,
+            kind,
+            JoinConstraint::On,
+            alike,
+            false,
+        ))?;
         let name = walk.fresh("mark");
         let mark = joined.schema.iter().last().map(|field| Expr::Column(Column::from(field)));
         items.push(mark.ok_or_else(|| mixed("join the table instead"))?.alias(name.clone()));
@@ -478,7 +483,10 @@ fn lone_scalar(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Result<
 /// An aggregate over rows that are correlated with the outer row by equalities: the aggregate per key, joined on.
 fn correlated_scalar(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Result<(Owned, Expr), Refusal> {
     let form = || {
-        refused("this correlated subquery", "select one aggregate in it, without GROUP BY or HAVING, or ORDER BY ... LIMIT 1")
+        refused(
+            "this correlated subquery",
+            "select one aggregate in it, without GROUP BY or HAVING, or ORDER BY ... LIMIT 1",
+        )
     };
     let first = first_row(plan)?;
     let (item, aggregate) = match first.as_ref().unwrap_or(plan) {
@@ -548,11 +556,7 @@ fn scalar_of_person(
             groups.push(r.clone());
         }
     }
-    let whole = built(Aggregate::try_new(
-        Arc::new(inner.plan.clone()),
-        groups.clone(),
-        aggregate.aggr_expr.clone(),
-    ))?;
+    let whole = built(Aggregate::try_new(Arc::new(inner.plan.clone()), groups.clone(), aggregate.aggr_expr.clone()))?;
     let by_owner = groups.len() == 1;
     let per_person = per_person::aggregate(walk, &whole, inner)?;
     let place = |expr: &Expr| groups.iter().position(|g| g == expr);

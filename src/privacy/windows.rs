@@ -265,9 +265,7 @@ impl One<'_, '_> {
         let plain = Facts { fixed, ..Facts::unknown() };
         // FILTER means what WHERE means: the rows that miss it are NULL to the aggregate.
         let seen = |value: Expr| match &filter {
-            Some(filter) => {
-                Expr::Case(Case::new(None, vec![(Box::new(filter.clone()), Box::new(value))], None))
-            }
+            Some(filter) => Expr::Case(Case::new(None, vec![(Box::new(filter.clone()), Box::new(value))], None)),
             None => value,
         };
         let call = |one: &mut Self, function: &Arc<AggregateUDF>, argument: Expr| {

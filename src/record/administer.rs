@@ -2,27 +2,34 @@
 
 use serde_json::json;
 
-use super::{Account, Books, BooksFault, NewAccount, Permit, PermitState, data};
+use super::{Account, Books, BooksFault, NewAccount, Permit, PermitState, data, roles};
 use crate::{
     accounts,
     ledger::{self, Declared, Effect},
     permits,
-    terms::{AccountName, CapName, EntryNumber, PermitId},
+    terms::{AccountName, CapName, EntryNumber, PermitId, Role},
 };
 
 impl Books {
-    /// Adds an account. `by` is none at the making of the enclave only.
+    /// Adds an account. `by` is none at the making of the enclave only: then it has its roles at once. Later, a role that
+    /// takes two holders is only begun by this; see [`Books::grant_role`].
     ///
     /// # Errors
     /// [`BooksFault::AlreadyThere`] where the name is taken, in whatever case; [`BooksFault`].
-    pub fn add_account(&self, by: Option<&AccountName>, new: NewAccount) -> Result<EntryNumber, BooksFault> {
+    pub fn add_account(&self, by: Option<&AccountName>, mut new: NewAccount) -> Result<EntryNumber, BooksFault> {
         let by = by.cloned();
         self.write(move |w| {
+            let begun: Vec<Role> = new.roles.iter().copied().filter(|role| by.is_some() && role.takes_two()).collect();
+            new.roles.retain(|role| !begun.contains(role));
             if !accounts::insert(w.connection, &new)? {
                 return Err(BooksFault::AlreadyThere(format!("account {}", new.name)));
             }
             let detail = json!({"added": new.name, "roles": new.roles, "language": new.language});
-            w.append("account_added", by, None, detail, None)
+            let entry = w.append("account_added", by.clone(), None, detail, None)?;
+            for (role, by) in begun.into_iter().zip(by.iter().cycle()) {
+                roles::begin(w, &new.name, role, by)?;
+            }
+            Ok(entry)
         })
     }
 

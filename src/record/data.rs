@@ -209,6 +209,15 @@ pub(super) fn population_of(connection: &Connection, dataset: &DatasetName) -> R
     Ok(statement.query_row([dataset.as_str()], |row| row.get(0)).optional()?)
 }
 
+/// The holders that delivered the version in force.
+pub(super) fn sources_of(connection: &Connection, dataset: &DatasetName) -> Result<Vec<SourceName>, BooksFault> {
+    let newest = "SELECT source FROM data_versions WHERE dataset = ?1 ORDER BY version DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(newest)?;
+    let source: Option<String> = statement.query_row([dataset.as_str()], |row| row.get(0)).optional()?;
+    let broken = |_| StoreFault::Broken { what: "source" };
+    Ok(source.map(SourceName::new).transpose().map_err(broken)?.into_iter().collect())
+}
+
 fn active(connection: &Connection, dataset: &DatasetName) -> Result<Option<DataVersion>, BooksFault> {
     let mut statement = connection.prepare_cached("SELECT max(version) FROM data_versions WHERE dataset = ?1")?;
     let version: Option<u32> = statement.query_row([dataset.as_str()], |row| row.get(0))?;

@@ -7,11 +7,14 @@
 //! Everything here blocks; asynchronous callers go through their runtime's blocking threads.
 
 mod administer;
+mod certificates;
 mod data;
 mod export;
 mod fault;
+mod halts;
 mod kept;
 mod question;
+mod roles;
 mod schema;
 mod verify;
 
@@ -29,7 +32,7 @@ use crate::{
 };
 
 pub use crate::{
-    accounts::{Account, NewAccount},
+    accounts::{Account, ClientCertificate, NewAccount, PendingRole},
     audit::{Entry, Receipt, ReceiptFault, Verifier, VerifierFault},
     ledger::{Balance, Change, ReplayFault, Totals, TotalsLine},
     permits::{EVERY_COLUMN, Permit, PermitFault, PermitState, Standing},
@@ -37,8 +40,10 @@ pub use crate::{
 };
 pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
+pub use halts::{FailuresMax, Halt, HaltCause, HaltTarget, Lifting};
 pub use kept::Kept;
 pub use question::{Admission, Denied, Failures, Released, Reservation};
+pub use roles::Granting;
 pub use verify::{Verified, VerifyFault, verify_export};
 
 /// The books of one enclave. A cheap handle; the last one to go closes them.

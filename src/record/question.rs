@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Books, BooksFault, Writing, data, kept};
+use super::{Books, BooksFault, Writing, data, halts, kept};
 use crate::{
     accounts,
     audit::{self, Receipt, to_hex},
@@ -120,6 +120,9 @@ pub enum Denied {
     /// The permit is unknown, not in force now, or not this account's; or the account may no longer sign in.
     #[error("the permit is not active for this account")]
     PermitNotActive,
+    /// A halt stops it. Nothing was taken.
+    #[error("stopped by a halt")]
+    Halted,
     /// The books failed.
     #[error("{0}")]
     Fault(#[from] BooksFault),
@@ -218,16 +221,26 @@ impl Books {
     /// # Errors
     /// [`BooksFault`].
     pub fn failures(&self, permit: &PermitId, dataset: &DatasetName) -> Result<Failures, BooksFault> {
-        let count = |c: &Connection, column: &str, value: &str| -> Result<u64, BooksFault> {
-            let ended = "ending IN ('failed', 'recovered')";
-            let sql = format!("SELECT count(*) FROM reservations WHERE {column} = ?1 AND {ended}");
-            Ok(crate::store::from_column(c.query_row(&sql, [value], |row| row.get(0))?)?)
-        };
-        self.store.read(|c| {
-            let (permit, dataset) = (count(c, "permit", permit.as_str())?, count(c, "dataset", dataset.as_str())?);
-            Ok(Failures { permit, dataset })
-        })
+        self.store.read(|c| failures(c, permit, dataset))
     }
+}
+
+pub(super) fn failures(
+    connection: &Connection,
+    permit: &PermitId,
+    dataset: &DatasetName,
+) -> Result<Failures, BooksFault> {
+    Ok(Failures {
+        permit: failures_in(connection, "permit", permit.as_str())?,
+        dataset: failures_in(connection, "dataset", dataset.as_str())?,
+    })
+}
+
+/// Charged questions without an answer, those left out that a halt ended: no row had a part in that.
+pub(super) fn failures_in(connection: &Connection, column: &str, value: &str) -> Result<u64, BooksFault> {
+    let ended = "ending IN ('failed', 'recovered') AND admission NOT IN (SELECT admission FROM ended_by_halt)";
+    let sql = format!("SELECT count(*) FROM reservations WHERE {column} = ?1 AND {ended}");
+    Ok(crate::store::from_column(connection.query_row(&sql, [value], |row| row.get(0))?)?)
 }
 
 /// What a release entry states of its answer.
@@ -275,6 +288,15 @@ pub(super) fn end(
     w.append(kind, Some(account), Some(permit), json!({"dataset": charge.dataset}), Some(settles))
 }
 
+/// Settles a reservation whose question a halt has ended.
+pub(super) fn end_by_halt(w: &Writing<'_>, reservation: &Reservation) -> Result<EntryNumber, BooksFault> {
+    let Reservation { admission, charge, .. } = reservation;
+    ledger::settle(w.connection, *admission, Ending::Failed)?;
+    let settles = Effect::Settles(admission.0);
+    let (account, permit) = (charge.account.clone(), charge.permit.clone());
+    w.append("ended_by_halt", Some(account), Some(permit), json!({"dataset": charge.dataset}), Some(settles))
+}
+
 /// The clearance was given a moment ago and by others; what the books themselves know is checked again, in the same
 /// transaction as the charge: a revoked permit ends here at the latest.
 pub(super) fn belongs_together(w: &Writing<'_>, charge: &Charge, question: &Admission) -> Result<(), Denied> {
@@ -283,6 +305,9 @@ pub(super) fn belongs_together(w: &Writing<'_>, charge: &Charge, question: &Admi
     let may_ask = permit.active(w.clock.now()) && permit.principals.contains(&charge.account) && !account.disabled;
     if !may_ask {
         return Err(Denied::PermitNotActive);
+    }
+    if halts::stops(w.connection, charge)? {
+        return Err(Denied::Halted);
     }
     let population = data::population_of(w.connection, &charge.dataset)?;
     let rules = [

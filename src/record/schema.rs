@@ -1,14 +1,29 @@
 //! Which tables do the books have?
 
-use super::{data, kept};
+use super::{data, halts, kept};
 use crate::{accounts, audit, ledger, permits, store::Migration};
 
 /// Every step of the schema. A step that has shipped is never changed: a change is a further step.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "the walking enclave",
-    batches: &[ENCLAVE, accounts::SCHEMA, permits::SCHEMA, ledger::SCHEMA, audit::SCHEMA, data::SCHEMA, kept::SCHEMA],
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "the walking enclave",
+        batches: &[
+            ENCLAVE,
+            accounts::SCHEMA,
+            permits::SCHEMA,
+            ledger::SCHEMA,
+            audit::SCHEMA,
+            data::SCHEMA,
+            kept::SCHEMA,
+        ],
+    },
+    Migration {
+        version: 2,
+        name: "halts, roles given by two, client certificates",
+        batches: &[halts::SCHEMA, accounts::grants::SCHEMA, accounts::certificates::SCHEMA],
+    },
+];
 
 const ENCLAVE: &str = "
 CREATE TABLE enclave (

@@ -5,6 +5,7 @@
 
 mod charge;
 mod clock;
+mod fingerprint;
 mod ids;
 mod loss;
 mod refusal;
@@ -13,6 +14,7 @@ mod touched;
 
 pub use charge::{CapName, Charge};
 pub use clock::{Clock, Instant};
+pub use fingerprint::Fingerprint;
 pub use ids::{
     AccountName, DataVersion, DatasetName, EntryNumber, IdFault, PermitId, PopulationName, PurposeCode, SourceName,
     VocabularyName,

@@ -21,6 +21,11 @@ pub enum Language {
 pub enum Refusal {
     /// Wrong name or password, or a token that is unknown, tampered with or expired.
     NotSignedIn,
+    /// Too many sign-ins have failed for this name or from this address, whether or not there is such an account.
+    TooManyAttempts {
+        /// After so many seconds the next attempt is heard.
+        wait_seconds: u64,
+    },
     /// No permit was named and there is not exactly one active.
     NoPermit,
     /// The permit is unknown to this account, expired, not yet valid or revoked.
@@ -100,6 +105,13 @@ pub enum Refusal {
         /// The largest ε that this account could still ask for under this permit.
         left: f64,
     },
+    /// The caller gave up waiting.
+    Cancelled,
+    /// A client certificate is good, and yet opens nothing here.
+    CertificateNotAccepted {
+        /// Why, in words.
+        reason: String,
+    },
     /// All places for questions are taken.
     Busy,
     /// Anything that went wrong after data was touched: one constant sentence.
@@ -115,6 +127,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotSignedIn => "not_signed_in",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::NoPermit => "no_permit",
             Self::PermitNotActive => "permit_not_active",
             Self::NotGranted { .. } => "not_granted",
@@ -133,6 +146,8 @@ impl Refusal {
             Self::UnknownSetting { .. } => "unknown_setting",
             Self::NotDone { .. } => "not_done",
             Self::BudgetExhausted { .. } => "budget_exhausted",
+            Self::Cancelled => "cancelled",
+            Self::CertificateNotAccepted { .. } => "certificate_not_accepted",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
         }
@@ -150,6 +165,9 @@ impl Refusal {
     fn english(&self) -> String {
         match self {
             Self::NotSignedIn => "sign in with a valid name and password or token".into(),
+            Self::TooManyAttempts { wait_seconds } => {
+                format!("too many sign-ins have failed; try again in {wait_seconds} seconds")
+            }
             Self::NoPermit => "say under which permit you ask: SET sekisho.permit = 'P-...'".into(),
             Self::PermitNotActive => "this permit is not active for you; see sekisho.my_permits".into(),
             Self::NotGranted { what } => format!("the permit does not grant {what}; leave it out or ask the reviewers for it"),
@@ -176,6 +194,8 @@ impl Refusal {
                 let left = millionths_down(*left);
                 format!("the budget does not allow this; a question of epsilon {left:.6} still fits: SET sekisho.epsilon = ...")
             }
+            Self::Cancelled => "cancelled; what was asked stays charged, and its answer, if there is one, is kept for you".into(),
+            Self::CertificateNotAccepted { reason } => format!("this client certificate opens nothing here: {reason}"),
             Self::Busy => "all places are taken; ask again in a moment".into(),
             Self::Failed { entry: Some(entry) } => format!("failed; quote entry {entry} to the operator"),
             Self::Failed { entry: None } => "failed; tell the operator".into(),
@@ -185,6 +205,9 @@ impl Refusal {
     fn japanese(&self) -> String {
         match self {
             Self::NotSignedIn => "正しい名前とパスワード、またはトークンでサインインしてください".into(),
+            Self::TooManyAttempts { wait_seconds } => {
+                format!("サインインの失敗が多すぎます。{wait_seconds} 秒後にもう一度試してください")
+            }
             Self::NoPermit => "どの許可のもとで質問するかを指定してください: SET sekisho.permit = 'P-...'".into(),
             Self::PermitNotActive => "この許可は現在あなたには有効ではありません。sekisho.my_permits を参照してください".into(),
             Self::NotGranted { what } => format!("許可は {what} を認めていません。外すか、審査委員に申請してください"),
@@ -211,6 +234,8 @@ impl Refusal {
                 let left = millionths_down(*left);
                 format!("予算が足りません。epsilon {left:.6} までの質問ならできます: SET sekisho.epsilon = ...")
             }
+            Self::Cancelled => "取り消されました。質問の予算は使われたままで、回答は保存されています".into(),
+            Self::CertificateNotAccepted { reason } => format!("このクライアント証明書は使えません: {reason}"),
             Self::Busy => "混み合っています。少し待ってからもう一度質問してください".into(),
             Self::Failed { entry: Some(entry) } => format!("失敗しました。運用者に記録番号 {entry} を伝えてください"),
             Self::Failed { entry: None } => "失敗しました。運用者に連絡してください".into(),

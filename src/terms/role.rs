@@ -24,6 +24,12 @@ impl Role {
     /// All roles, in the order of the policy grid.
     pub const ALL: [Self; 5] = [Self::Analyst, Self::Reviewer, Self::Auditor, Self::Custodian, Self::Operator];
 
+    /// Whether two of its holders have to give it: those who watch over the others.
+    #[must_use]
+    pub fn takes_two(self) -> bool {
+        matches!(self, Self::Reviewer | Self::Auditor | Self::Custodian)
+    }
+
     /// The role as it is written in files and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {

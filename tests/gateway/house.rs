@@ -37,7 +37,7 @@ pub const PERSONS: u64 = 3_000;
 pub const PASSWORD: &str = "a long password for stories";
 /// Noon of a day in 2026: epochs turn at midnight.
 pub const NOON: i64 = 1_780_000_000_000_000 - 1_780_000_000_000_000 % 86_400_000_000 + 43_200_000_000;
-const ACCOUNTS: [(&str, Role); 7] = [
+const ACCOUNTS: [(&str, Role); 10] = [
     ("hanako", Role::Analyst),
     ("jiro", Role::Analyst),
     ("kei", Role::Analyst),
@@ -45,6 +45,9 @@ const ACCOUNTS: [(&str, Role); 7] = [
     ("auditor", Role::Auditor),
     ("custodian", Role::Custodian),
     ("operator", Role::Operator),
+    ("reviewer2", Role::Reviewer),
+    ("auditor2", Role::Auditor),
+    ("custodian2", Role::Custodian),
 ];
 
 /// Files and keys that houses stand on; never books.

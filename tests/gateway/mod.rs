@@ -6,6 +6,8 @@ mod answers;
 mod asking;
 mod budgets;
 mod descriptions;
+mod doors;
+mod halts;
 pub(crate) mod house;
 mod refusals;
 mod statistics;

@@ -57,7 +57,12 @@ impl Gen {
                 self.label("subquery: exists by more");
                 let both: Vec<Col> = cols.iter().chain(&inner).cloned().collect();
                 let condition = match self.one_in(2) {
-                    true => format!("{} {} {}", self.integer(&inner), self.pick(&["=", "<", ">=", "<>"]), self.integer(cols)),
+                    true => format!(
+                        "{} {} {}",
+                        self.integer(&inner),
+                        self.pick(&["=", "<", ">=", "<>"]),
+                        self.integer(cols)
+                    ),
                     false => self.boolean(&both, 1),
                 };
                 format!("({not}EXISTS (SELECT * FROM {table} WHERE {owner} = {mine} AND {condition}{more}))")
@@ -130,7 +135,9 @@ impl Gen {
                     true => format!(" AND {name}.concept_id < {}", self.integer(cols)),
                     false => String::new(),
                 };
-                format!("({not}EXISTS (SELECT 1 FROM {VOCABULARY}.{table} AS {name} WHERE {name}.concept_id = {x}{more}))")
+                format!(
+                    "({not}EXISTS (SELECT 1 FROM {VOCABULARY}.{table} AS {name} WHERE {name}.concept_id = {x}{more}))"
+                )
             }
             _ => {
                 self.label("subquery: public in");
@@ -265,8 +272,7 @@ impl Gen {
                 "UNION"
             }
         };
-        let select =
-            format!("SELECT {} FROM {left} {all} SELECT {} FROM {right}", ours.join(", "), theirs.join(", "));
+        let select = format!("SELECT {} FROM {left} {all} SELECT {} FROM {right}", ours.join(", "), theirs.join(", "));
         (format!("({select}) AS {alias}"), cols)
     }
 
@@ -284,7 +290,8 @@ impl Gen {
             false => String::new(),
         };
         let missing = |cols: &[Col]| {
-            let halves = cols.iter().cloned().map(|c| Col { half: c.half || c.owner, key: c.key || c.owner, owner: false, ..c });
+            let halves =
+                cols.iter().cloned().map(|c| Col { half: c.half || c.owner, key: c.key || c.owner, owner: false, ..c });
             halves.collect::<Vec<_>>()
         };
         let owner = |cols: &[Col]| cols.iter().find(|c| c.owner).unwrap().clone();
@@ -361,7 +368,10 @@ impl Gen {
             }
             1 => {
                 self.label("two releases: cross join");
-                format!("SELECT {}, beside.n FROM ({select}) AS released CROSS JOIN ({other}) AS beside", names.join(", "))
+                format!(
+                    "SELECT {}, beside.n FROM ({select}) AS released CROSS JOIN ({other}) AS beside",
+                    names.join(", ")
+                )
             }
             _ => {
                 self.label("two releases: union all");

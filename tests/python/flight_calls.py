@@ -244,8 +244,11 @@ def prepared_statements_are_bounded(enclave):
     refusal(too_many, "too_complex")
 
 
-def nothing_is_cancellable_and_nothing_said_about_it(enclave):
-    assert enclave.act("CancelFlightInfo") == [b"\x08\x03"]
+def cancelling_says_the_same_whatever_runs(enclave):
+    body = command("CommandStatementQuery", (1, QUESTION.format(enclave.schema)))
+    info = enclave.info(body).serialize()
+    assert enclave.act("CancelFlightInfo", field(1, info)) == [b"\x08\x01"]
+    refusal(lambda: enclave.act("CancelFlightInfo"), "not_a_question")
     names = [a.type for a in enclave.client.list_actions(enclave.options())]
     assert "CreatePreparedStatement" in names and "BeginTransaction" not in names, names
 
@@ -267,7 +270,7 @@ STORIES = [
     older_clients_sign_in_too,
     handles_belong_to_their_session,
     prepared_statements_are_bounded,
-    nothing_is_cancellable_and_nothing_said_about_it,
+    cancelling_says_the_same_whatever_runs,
     a_closed_session_is_over,
 ]
 

@@ -125,32 +125,62 @@ pub const ANSWERED: &[&str] = &[
 pub const REFUSED: &[(&str, &str)] = &[
     ("rows_not_released", "SELECT * FROM person"),
     ("rows_not_released", "SELECT DISTINCT person_id FROM drug_exposure"),
-    ("rows_not_released", "SELECT p.person_id, d.death_date FROM person p LEFT JOIN death d ON d.person_id = p.person_id"),
+    (
+        "rows_not_released",
+        "SELECT p.person_id, d.death_date FROM person p LEFT JOIN death d ON d.person_id = p.person_id",
+    ),
     ("rows_not_released", "SELECT person_id, COUNT(*) FROM visit_occurrence GROUP BY person_id"),
     ("rows_not_released", "SELECT person_id FROM person UNION SELECT person_id FROM death"),
     ("persons_mixed", "SELECT COUNT(*) FROM person a CROSS JOIN person b"),
     ("persons_mixed", "SELECT COUNT(*) FROM person a JOIN person b ON a.year_of_birth = b.year_of_birth"),
-    ("persons_mixed", "SELECT COUNT(*) FROM visit_occurrence a JOIN visit_occurrence b ON a.provider_id = b.provider_id"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM visit_occurrence a JOIN visit_occurrence b ON a.provider_id = b.provider_id",
+    ),
     ("persons_mixed", "SELECT COUNT(*) FROM person WHERE EXISTS (SELECT 1 FROM death)"),
     ("persons_mixed", "SELECT COUNT(*) FROM person WHERE year_of_birth IN (SELECT year_of_birth FROM person)"),
-    ("persons_mixed", "SELECT COUNT(*) FROM person a WHERE EXISTS (SELECT 1 FROM person b WHERE b.year_of_birth > a.year_of_birth)"),
-    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT row_number() OVER (ORDER BY year_of_birth) AS r FROM person) t WHERE r = 1"),
-    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY gender_concept_id) AS r FROM person) t WHERE r = 1"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person a WHERE EXISTS (SELECT 1 FROM person b WHERE b.year_of_birth > a.year_of_birth)",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (ORDER BY year_of_birth) AS r FROM person) t WHERE r = 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY gender_concept_id) AS r FROM person) t WHERE r = 1",
+    ),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT * FROM person ORDER BY year_of_birth LIMIT 1) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT DISTINCT year_of_birth FROM person) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM person WHERE person_id IN (SELECT person_id FROM death LIMIT 1)"),
     // Owner-or-NULL: a window, a key or a NOT IN over it would mix persons.
-    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY d.person_id) AS r FROM person p LEFT JOIN \
-      death d ON d.person_id = p.person_id) t WHERE r = 1"),
-    ("persons_mixed", "SELECT COUNT(*) FROM person WHERE person_id NOT IN (SELECT d.person_id FROM person p LEFT JOIN death d \
-      ON d.person_id = p.person_id)"),
-    ("function_not_allowed", "SELECT d.person_id, COUNT(*) FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY 1"),
-    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
-      INTERSECT SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id) t"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY d.person_id) AS r FROM person p LEFT JOIN \
+      death d ON d.person_id = p.person_id) t WHERE r = 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person WHERE person_id NOT IN (SELECT d.person_id FROM person p LEFT JOIN death d \
+      ON d.person_id = p.person_id)",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT d.person_id, COUNT(*) FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
+      INTERSECT SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id) t",
+    ),
     ("function_not_allowed", "SELECT COUNT(*) FROM person WHERE person_id = 12"),
     ("function_not_allowed", "SELECT COUNT(*) FROM person WHERE person_id % 2 = 0"),
-    ("persons_mixed", "SELECT c.concept_name, COUNT(*) FROM concept c LEFT JOIN condition_occurrence o \
-      ON o.condition_concept_id = c.concept_id GROUP BY 1"),
+    (
+        "persons_mixed",
+        "SELECT c.concept_name, COUNT(*) FROM concept c LEFT JOIN condition_occurrence o \
+      ON o.condition_concept_id = c.concept_id GROUP BY 1",
+    ),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT person_id FROM person UNION ALL SELECT 1) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM care_site"),
 ];
