@@ -43,7 +43,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
         _ => a.expr,
     };
     let expr = ScalarFunction::new_udf(function, arguments.into_iter().map(argument).collect());
-    Ok(Total { expr: Expr::ScalarFunction(expr), facts: Facts { owner: false, key: false, ..known } })
+    Ok(Total { expr: Expr::ScalarFunction(expr), facts: Facts { owner: false, key: false, numbered: false, ..known } })
 }
 
 /// Arguments that decide how long a value gets, or of which a wrong one fails, are written in the question.

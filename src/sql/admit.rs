@@ -25,7 +25,7 @@ use datafusion::{
     },
 };
 
-use super::{CataloguedTable, Directory, Standing, catalogued, lineage, vocabulary};
+use super::{CataloguedTable, Directory, Standing, catalogued, dialect, lineage, vocabulary};
 use crate::terms::{Refusal, Touched};
 
 /// The public limits of one question.
@@ -129,6 +129,7 @@ pub fn admit(
     limits: &Limits,
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
+    let statement = dialect::spoken(statement);
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;

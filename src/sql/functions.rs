@@ -13,7 +13,7 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
-use super::ranking;
+use super::{dialect, ranking};
 
 const REFUSED: [&str; 14] = [
     "arrow_cast",
@@ -82,6 +82,11 @@ fn build() -> Vocabulary {
         }
         for name in udf.aliases().iter().map(String::as_str).chain([udf.name()]) {
             scalar.insert(name.to_owned(), Arc::clone(&udf));
+        }
+    }
+    for (alias, name) in dialect::ALIASES {
+        if let Some(udf) = scalar.get(name).cloned() {
+            scalar.insert(alias.to_owned(), udf);
         }
     }
     let mut aggregate = HashMap::new();
