@@ -1,7 +1,7 @@
 //! What does `sekisho.toml` say of an enclave?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -15,7 +15,8 @@ use crate::{
     catalog::{CatalogFault, Model},
     engine::EngineLimits,
     gateway::{DatasetConfig, Enclave},
-    terms::{Cap, DatasetName, PopulationName, VocabularyName},
+    identity::OidcConfig,
+    terms::{Cap, DatasetName, PopulationName, Role, VocabularyName},
 };
 
 /// The file, in the enclave's directory.
@@ -32,6 +33,8 @@ pub struct Config {
     pub flight: SocketAddr,
     /// Certificates of further CAs whose clients are accepted; beside each may lie a list of what it revoked.
     pub client_cas: Vec<PathBuf>,
+    /// The identity provider whose tokens are believed; none unless the file names one.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// What is wrong with the file.
@@ -73,6 +76,7 @@ struct Text {
     dataset: BTreeMap<DatasetName, DatasetText>,
     #[serde(default)]
     engine: EngineText,
+    oidc: Option<Spanned<OidcText>>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +109,20 @@ struct DatasetText {
     model: String,
     cap: Spanned<Cap>,
     vocabularies: Option<Spanned<Vec<VocabularyName>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OidcText {
+    issuer: String,
+    audience: String,
+    /// The CA to trust for the issuer's address, below the enclave's directory.
+    ca: Option<PathBuf>,
+    account_claim: Option<String>,
+    roles_claim: String,
+    roles: BTreeMap<String, Role>,
+    #[serde(default)]
+    second_factor: BTreeSet<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -165,6 +183,7 @@ impl Config {
             },
             flight,
             client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
+            oidc: read.oidc.map(|given| oidc(&place, directory, given)).transpose()?,
         })
     }
 
@@ -218,6 +237,24 @@ fn dataset(
         cap,
         model: Arc::new(Model::load(&directory.join("catalog"), &text.model)?),
         vocabularies: vocabularies.to_vec(),
+    })
+}
+
+fn oidc(place: &Place<'_>, directory: &Path, given: Spanned<OidcText>) -> Result<OidcConfig, ConfigFault> {
+    let at = given.span().start;
+    let text = given.into_inner();
+    let ca_pem = text.ca.map(|ca| {
+        let ca = directory.join(ca);
+        std::fs::read_to_string(&ca).map_err(|fault| place.fault(at, format!("{}: {fault}", ca.display())))
+    });
+    Ok(OidcConfig {
+        issuer: text.issuer,
+        audience: text.audience,
+        ca_pem: ca_pem.transpose()?,
+        account_claim: text.account_claim.unwrap_or_else(|| "sub".into()),
+        roles_claim: text.roles_claim,
+        roles: text.roles,
+        second_factor: text.second_factor,
     })
 }
 
@@ -301,6 +338,24 @@ cells_max = 1000
         assert!(wrong("omop-5.4", "omop-9").contains("no model \"omop-9\""));
         assert!(wrong("[listen]", "[listen").contains("/nowhere/sekisho.toml:"));
         assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":9: "));
+    }
+
+    #[test]
+    fn an_identity_provider_and_further_cas_are_read() {
+        let text = format!(
+            "{}{}",
+            GOOD.replacen("web =", "client_ca = [\"keys/lab.pem\"]\nweb =", 1),
+            "[oidc]\nissuer = \"https://idp.example\"\naudience = \"sekisho\"\nroles_claim = \"groups\"\n\
+             roles = { researchers = \"analyst\" }\nsecond_factor = [\"otp\"]\n"
+        );
+        let config = read(&text).unwrap();
+        assert_eq!(config.client_cas, [Path::new("/nowhere/keys/lab.pem")]);
+        let oidc = config.oidc.unwrap();
+        assert_eq!((oidc.account_claim.as_str(), oidc.roles.get("researchers")), ("sub", Some(&Role::Analyst)));
+        assert!(read(&text.replace("\"analyst\"", "\"king\"")).unwrap_err().contains("sekisho.toml:"));
+        let absent = text.replace("audience", "ca = \"keys/no.pem\"\naudience");
+        assert!(read(&absent).unwrap_err().contains("keys/no.pem"));
+        assert!(read(GOOD).unwrap().oidc.is_none());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Does a load that is stopped at any moment leave a whole version in force?
+#![expect(clippy::print_stdout, reason = "a test says how often it struck")]
 
 use std::{
     path::{Path, PathBuf},

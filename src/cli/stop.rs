@@ -85,6 +85,8 @@ faults!(
     crate::config::ConfigFault,
     crate::flight::FlightFault,
     crate::gateway::GatewayFault,
+    crate::flight::TlsFault,
+    crate::identity::OidcFault,
     crate::identity::PasswordFault,
     crate::keys::KeysFault,
     crate::policy::PolicyFault,
