@@ -128,7 +128,7 @@ fn a_disk_that_takes_no_more_fails_the_load_and_changes_nothing() {
 
 fn versions(data: &Path) -> Vec<String> {
     let names = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name.starts_with(".v")).collect();
+    let mut names: Vec<String> = names.filter(|name| name.starts_with('v')).collect();
     names.sort();
     names
 }
