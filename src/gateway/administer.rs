@@ -236,7 +236,7 @@ impl Gateway {
         });
         let (own, totals) = lines.await?.map_err(|fault| failed(&fault))?;
         // The whole name: P-1 is a part of P-10 as well.
-        let of = |cap: &str, id: &str| cap == format!("permit {id}") || cap.ends_with(&format!(" under {id}"));
+        let of = |cap: &str, id: &str| cap == format!("permit/{id}") || cap.starts_with(&format!("analyst/{id}/"));
         let mine = |cap: &str| !only_own || own.iter().any(|id| of(cap, id));
         let line = |c: &crate::record::TotalsLine| {
             let delta = c.delta.parse().unwrap_or(0.0);

@@ -201,5 +201,5 @@ async fn whoever_holds_p_1_is_not_shown_the_budget_of_p_10() {
     let hanako = house.asker("hanako", "P-1").await;
     let body = serde_json::Value::Null;
     let shown = house.gateway.administer(&hanako.session, "budget.show", body).await.unwrap().to_string();
-    assert!(shown.contains("permit P-1\"") && !shown.contains("P-10"), "{shown}");
+    assert!(shown.contains("permit/P-1\"") && !shown.contains("P-10"), "{shown}");
 }
