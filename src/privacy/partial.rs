@@ -72,7 +72,7 @@ impl Partial {
     /// The most that one person changes in one group, in units (L∞ of the release, privacy.md section 3).
     ///
     /// A sum moves by m values of at most the farthest unit. The union of sets moves by at most the D values that one
-    /// person puts in. A histogram is released through the scores of its candidates, by [`Rank::bound`].
+    /// person puts in. A histogram is released through the scores of its candidates, by `Rank::bound`.
     ///
     /// # Errors
     /// `None` where it does not fit 2^62.
