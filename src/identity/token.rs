@@ -469,8 +469,14 @@ mod tests {
         assert!(!house.tokens.has_ended(id), "it ran out by itself");
         let until = house.tokens.clock.now().plus(Duration::from_secs(600));
         house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
-        assert!(house.tokens.revoke(id) && !house.tokens.has_ended(id), "signing out leaves the proof as good as it was");
+        assert!(
+            house.tokens.revoke(id) && !house.tokens.has_ended(id),
+            "signing out leaves the proof as good as it was"
+        );
         house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
-        assert!(house.tokens.revoke_named(&id.name()) && house.tokens.has_ended(id), "ended by its name it opens nothing");
+        assert!(
+            house.tokens.revoke_named(&id.name()) && house.tokens.has_ended(id),
+            "ended by its name it opens nothing"
+        );
     }
 }
