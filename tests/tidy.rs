@@ -63,7 +63,8 @@ const HOMES: &[(&str, Home)] = &[
     ("hyper_rustls", In(&["identity/provider.rs"])),
     ("http_body_util", In(&["identity/provider.rs"])),
     ("tonic_health", In(&["flight/"])),
-    ("ring", In(&["keys/"])),
+    // In the last three it is the provider that rustls calls by that name.
+    ("ring", In(&["keys/", "certificates.rs", "flight/tls.rs", "identity/provider.rs"])),
     ("cryptoki", In(&["keys/token.rs"])),
     ("metrics", Anywhere),
     ("metrics_exporter_prometheus", In(&["telemetry.rs", "telemetry/"])),
