@@ -16,6 +16,7 @@ use crate::{
     engine::EngineLimits,
     gateway::{DatasetConfig, Enclave},
     identity::OidcConfig,
+    keys::{Keys, KeysFault, MasterSource},
     terms::{Cap, DatasetName, PopulationName, Role, VocabularyName},
 };
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub enclave: Enclave,
     /// Where the Flight SQL server listens.
     pub flight: SocketAddr,
+    /// Where the master key comes from.
+    pub master: MasterSource,
     /// Certificates of further CAs whose clients are accepted; beside each may lie a list of what it revoked.
     pub client_cas: Vec<PathBuf>,
     /// The identity provider whose tokens are believed; none unless the file names one.
@@ -71,6 +74,8 @@ struct Text {
     #[serde(default)]
     listen: ListenText,
     #[serde(default)]
+    keys: KeysText,
+    #[serde(default)]
     population: BTreeMap<PopulationName, PopulationText>,
     #[serde(default)]
     dataset: BTreeMap<DatasetName, DatasetText>,
@@ -93,6 +98,12 @@ struct ListenText {
     web: Option<Spanned<String>>,
     #[serde(default)]
     client_ca: Vec<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct KeysText {
+    master: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +174,10 @@ impl Config {
         if let Some(web) = &read.listen.web {
             place.address(web)?;
         }
+        let master = match &read.keys.master {
+            Some(given) => given.get_ref().parse().map_err(|reason| place.fault(given.span().start, reason))?,
+            None => MasterSource::default(),
+        };
         let datasets = read.dataset.iter().map(|(name, of)| dataset(&place, directory, &read.population, name, of));
         let policies = Some(directory.join("policies")).filter(|folder| folder.is_dir());
         let engine = EngineLimits::default();
@@ -182,9 +197,18 @@ impl Config {
                 },
             },
             flight,
+            master,
             client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
             oidc: read.oidc.map(|given| oidc(&place, directory, given)).transpose()?,
         })
+    }
+
+    /// The secrets of the enclave in `directory`, opened with its master key.
+    ///
+    /// # Errors
+    /// [`KeysFault`] names the file, or where the master key should come from.
+    pub fn unlock(&self, directory: &Path) -> Result<Keys, KeysFault> {
+        Keys::open(&directory.join("keys"), &self.master, directory)
     }
 
     /// The data set of this name.
@@ -292,6 +316,8 @@ name = "demo"
 [listen]
 flight = "127.0.0.1:8815"
 web = "127.0.0.1:8816"
+[keys]
+master = "fd:3"
 [population.jp]
 population_max = 100000
 cap = { epsilon = 8.0, delta = 1e-7 }
@@ -328,16 +354,17 @@ cells_max = 1000
 
     #[test]
     fn a_fault_names_file_and_line() {
+        assert!(wrong("fd:3", "vault:x").starts_with("/nowhere/sekisho.toml:8: "));
         assert!(wrong("web =", "wab =").starts_with("/nowhere/sekisho.toml:6: unknown field `wab`"));
         assert!(wrong("\"127.0.0.1:8815\"", "\"8815\"").starts_with("/nowhere/sekisho.toml:5: "));
-        assert!(wrong("100000", "123456").contains(":8: population_max is rounded up to two digits: 130000"));
-        assert!(wrong("population = \"jp\"", "population = \"eu\"").contains(":11: there is no [population.eu]"));
-        assert!(wrong("[\"vocab\"]", "[\"demo\"]").contains(":14: demo is already the schema"));
-        assert!(wrong("epsilon = 8.0", "epsilon = 4.0").contains(":13: a data set's cap is at most"));
-        assert!(wrong("threads = 3", "threads = 0").contains(":16: "));
+        assert!(wrong("100000", "123456").contains(":10: population_max is rounded up to two digits: 130000"));
+        assert!(wrong("population = \"jp\"", "population = \"eu\"").contains(":13: there is no [population.eu]"));
+        assert!(wrong("[\"vocab\"]", "[\"demo\"]").contains(":16: demo is already the schema"));
+        assert!(wrong("epsilon = 8.0", "epsilon = 4.0").contains(":15: a data set's cap is at most"));
+        assert!(wrong("threads = 3", "threads = 0").contains(":18: "));
         assert!(wrong("omop-5.4", "omop-9").contains("no model \"omop-9\""));
         assert!(wrong("[listen]", "[listen").contains("/nowhere/sekisho.toml:"));
-        assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":9: "));
+        assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":11: "));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
     identity::Oidc,
-    keys::{self, Keys},
+    keys,
     record::Books,
     terms::Clock,
 };
@@ -96,7 +96,7 @@ impl Open {
         let config = Config::load(directory)?;
         let address = at.unwrap_or(config.flight);
         let folder = directory.join("keys");
-        let keys = Keys::load(&folder)?;
+        let keys = config.unlock(directory)?;
         let foreign = config.client_cas.clone();
         let tls = Tls::new(&identity(&folder, &foreign)?)?;
         // The port before the books: what follows can take long, and a port in use is the more likely mistake.

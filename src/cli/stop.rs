@@ -94,6 +94,7 @@ faults!(
     crate::record::ReceiptFault,
     crate::record::VerifierFault,
     crate::record::VerifyFault,
+    crate::store::StoreFault,
     crate::synth::SynthFault,
 );
 
