@@ -6,11 +6,7 @@ use std::{
     ops::Range,
 };
 
-use datafusion::{
-    arrow::array::RecordBatch,
-    common::tree_node::TreeNodeRecursion,
-    logical_expr::LogicalPlan,
-};
+use datafusion::{arrow::array::RecordBatch, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -127,7 +123,9 @@ fn few_steps<'p>(plans: impl Iterator<Item = &'p LogicalPlan>) -> Result<(), Ref
         });
     }
     match steps > STEPS_MAX {
-        true => Err(Refusal::TooComplex { limit: "fewer joins of persons, or fewer subqueries inside one another".into() }),
+        true => {
+            Err(Refusal::TooComplex { limit: "fewer joins of persons, or fewer subqueries inside one another".into() })
+        }
         false => Ok(()),
     }
 }

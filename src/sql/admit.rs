@@ -47,7 +47,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { text_bytes_max: 64 * 1024, nesting_max: 32, columns_max: 256, steps_max: 512, operators_max: 1500, depth_max: 200 }
+        Self {
+            text_bytes_max: 64 * 1024,
+            nesting_max: 32,
+            columns_max: 256,
+            steps_max: 512,
+            operators_max: 1500,
+            depth_max: 200,
+        }
     }
 }
 

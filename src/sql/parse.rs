@@ -326,7 +326,9 @@ mod tests {
 
     #[test]
     fn a_with_that_is_written_out_too_often_is_too_complex() {
-        for (begins, reads) in [("AS", "w"), ("AS MATERIALIZED", "w"), ("(x) AS NOT MATERIALIZED", "W"), ("(x) AS", "w")] {
+        for (begins, reads) in
+            [("AS", "w"), ("AS MATERIALIZED", "w"), ("(x) AS NOT MATERIALIZED", "W"), ("(x) AS", "w")]
+        {
             let doubled = |i| format!("w{} {begins} (SELECT a.x FROM {reads}{i} a, {reads}{i} b)", i + 1);
             let more: Vec<String> = (0..40).map(doubled).collect();
             let sql = format!("WITH w0 AS (SELECT 1 AS x), {} SELECT x FROM w40", more.join(", "));
