@@ -38,6 +38,9 @@ enum Verb {
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
     Witness(cli::witness::Witness),
+    Keys(cli::keys::KeysVerb),
+    Backup(cli::backup::Backup),
+    Restore(cli::backup::Restore),
 }
 
 const AFTER: &str = "See it all at work: sekisho demo\n\n\
@@ -80,5 +83,8 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
         Verb::Witness(witness) => cli::witness::run(witness, out),
+        Verb::Keys(keys) => cli::keys::run(keys, out),
+        Verb::Backup(backup) => cli::backup::backup(backup, out),
+        Verb::Restore(restore) => cli::backup::restore(restore, out),
     }
 }

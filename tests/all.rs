@@ -5,6 +5,8 @@ mod flight;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod loads;
+#[cfg(test)]
 mod misuse;
 #[cfg(test)]
 mod oracle;

@@ -8,6 +8,7 @@ mod answer;
 mod certified;
 mod describe;
 mod explain;
+mod federated;
 mod halt;
 mod kept;
 mod replay;
@@ -34,7 +35,7 @@ pub use self::{
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
-    identity::{Passwords, Principal, Throttle, Tokens},
+    identity::{Oidc, Passwords, Principal, Throttle, Tokens},
     keys::Keys,
     policy::{Policy, PolicyFault, PolicyFiles},
     record::{Books, BooksFault, Note},
@@ -127,6 +128,7 @@ pub struct Gateway {
     hashing: Semaphore,
     sign_ins: Semaphore,
     throttle: Throttle,
+    oidc: Option<Oidc>,
     in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -195,6 +197,7 @@ impl Gateway {
             hashing: Semaphore::new(HASHING_MAX),
             sign_ins: Semaphore::new(SIGN_INS_MAX),
             throttle: Throttle::new(clock.clone()),
+            oidc: None,
             in_flight: Mutex::default(),
             enclave,
             books,
@@ -212,6 +215,12 @@ impl Gateway {
         let (principal, id) = self.tokens.authenticate(bearer)?;
         self.sessions.drop_dead(&self.tokens);
         Ok(self.sessions.of(id, principal))
+    }
+
+    /// Whether the books can still be written: after a failed commit nothing is answered until the next start.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.books.is_poisoned()
     }
 
     /// The language of the session's account.

@@ -18,7 +18,7 @@ use super::{DatasetConfig, Enclave};
 use crate::{
     catalog::{Model, Table, TableKind},
     engine::{
-        Engine, EngineFault, FileTables, MemoryTables, RangedTables,
+        Engine, EngineFault, FileTables, MemoryTables, RangedTables, VersionKey,
         layout::{FileKind, LayoutFault, Manifest, TableEntry, VocabularyManifest},
         sample::{self, SampleFault, sample},
         schema::arrow_schema,
@@ -116,6 +116,7 @@ pub(super) struct Version {
     pub(super) manifest: Arc<Manifest>,
     source: SourceName,
     directory: PathBuf,
+    key: Option<Arc<VersionKey>>,
 }
 
 struct Vocabulary {
@@ -240,7 +241,9 @@ impl World {
                         manifest.tables.push(TableEntry { name: name.clone(), kind, columns: vec![], files: vec![] });
                     }
                     let source = version.source.clone();
-                    Some(Version { number, source, manifest: Arc::new(manifest), directory: PathBuf::new() })
+                    // Nothing of it is ever read: it has neither place nor key.
+                    let (manifest, directory) = (Arc::new(manifest), PathBuf::new());
+                    Some(Version { number, manifest, source, directory, key: None })
                 }
             };
             // The caps of the configuration decide nothing here: the permit's and the ledger's do.
@@ -348,6 +351,7 @@ impl World {
                 Arc::clone(&version.manifest),
                 Arc::clone(&d.config.model),
             )
+            .with_key(version.key.clone())
         });
         Arc::new(AllTables { files, public: FileTables::public_only(public), memory })
     }
@@ -450,7 +454,9 @@ fn verified(
         return Err(WorldFault::OtherData(what));
     }
     let (number, source) = (activation.version, activation.source.clone());
-    Ok(Version { number, manifest: Arc::new(manifest), source, directory })
+    let layout = |fault| WorldFault::Layout { what, fault };
+    let key = manifest.version_key(file_key).map_err(layout)?.map(Arc::new);
+    Ok(Version { number, manifest: Arc::new(manifest), source, directory, key })
 }
 
 fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable {

@@ -168,7 +168,8 @@ fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owned) -> Resul
         JoinType::Left => a.saturating_mul(b.max(1)),
         JoinType::Right => b.saturating_mul(a.max(1)),
         JoinType::LeftSemi | JoinType::LeftAnti => a,
-        _ => product.max(a).max(b),
+        // None may meet: then all rows of both sides stand by themselves.
+        _ => product.max(a.saturating_add(b)),
     };
     let most = walk.bounds.work_rows_max;
     let (left, right) = match (product > most, kind) {
@@ -201,7 +202,8 @@ fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owned) -> Resul
     ))?;
     let plan = LogicalPlan::Join(plan);
     let owner = if kind == JoinType::Right { right_owner } else { left_owner };
-    let owned = Owned { plan, owner, facts, rows_max: rows_max.min(most.max(a).max(b)), defaults, halves: None };
+    let owned =
+        Owned { plan, owner, facts, rows_max: rows_max.min(most.max(a.saturating_add(b))), defaults, halves: None };
     match kind {
         JoinType::Full => with_either_owner(walk, owned, left_owner, right_owner),
         _ => Ok(owned),

@@ -30,6 +30,7 @@ mod price;
 mod range;
 mod release_point;
 mod scalar_functions;
+mod scalar_subqueries;
 mod sets;
 mod settled;
 mod statistics;

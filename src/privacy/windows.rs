@@ -331,9 +331,9 @@ impl One<'_, '_> {
 const WINDOWS: &str = "use row_number, rank, dense_rank, percent_rank, cume_dist, ntile, lag, lead, first_value, \
                        last_value, nth_value, COUNT, SUM, AVG, MIN or MAX";
 
-/// What is known of a column, of a row that may not be there.
+/// What is known of a column, of a row that may not be there: then it is NULL, so even a fixed column varies.
 fn value_of_another_row(facts: Facts) -> Facts {
-    Facts { key: facts.key || facts.owner, nullable: true, numbered: false, ..facts }
+    Facts { key: facts.key || facts.owner, fixed: false, nullable: true, numbered: false, ..facts }
 }
 
 fn literal(expr: Option<&Expr>) -> Option<f64> {

@@ -90,7 +90,7 @@ impl Books {
     /// [`BooksFault`], also where there are books already.
     pub fn create(dir: &Path, keys: &Keys, enclave: &str, clock: Clock) -> Result<Self, BooksFault> {
         let signer = Signer::new(enclave, keys.log())?;
-        let store = Store::create(&dir.join(FILE), schema::MIGRATIONS)?;
+        let store = Store::create_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?;
         let books = Self::of(store, clock, signer);
         let verifier = books.signer.verifier().to_text();
         let enclave = enclave.to_owned();
@@ -108,7 +108,7 @@ impl Books {
     /// # Errors
     /// [`BooksFault`], also where another gateway has them open or the log key is not theirs.
     pub fn open(dir: &Path, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
-        Self::over(Store::open(&dir.join(FILE), schema::MIGRATIONS)?, keys, clock)
+        Self::over(Store::open_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?, keys, clock)
     }
 
     fn of(store: Store, clock: Clock, signer: Signer) -> Self {
@@ -255,7 +255,14 @@ impl Writing<'_> {
     }
 }
 
+/// The schema version of books that this program writes, and the newest that it reads.
+#[must_use]
+pub fn schema_version() -> u32 {
+    schema::MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0)
+}
+
 /// The database, in the enclave's directory.
+pub const BOOKS_FILE: &str = FILE;
 const FILE: &str = "books.db";
 
 #[cfg(test)]

@@ -13,15 +13,17 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
-use super::ranking;
+use super::{dialect, ranking};
 
-const REFUSED: [&str; 12] = [
+const REFUSED: [&str; 14] = [
     "arrow_cast",
     "arrow_metadata",
     "arrow_try_cast",
     "arrow_typeof",
+    "file_row_index",
     "generate_series",
     "get_field",
+    "input_file_name",
     "lpad",
     "range",
     "repeat",
@@ -80,6 +82,11 @@ fn build() -> Vocabulary {
         }
         for name in udf.aliases().iter().map(String::as_str).chain([udf.name()]) {
             scalar.insert(name.to_owned(), Arc::clone(&udf));
+        }
+    }
+    for (alias, name) in dialect::ALIASES {
+        if let Some(udf) = scalar.get(name).cloned() {
+            scalar.insert(alias.to_owned(), udf);
         }
     }
     let mut aggregate = HashMap::new();

@@ -3,6 +3,7 @@
 //! Floor 5. Text becomes a plan over known tables and allowed functions, within public limits; nothing is executed.
 
 mod admit;
+mod dialect;
 mod directory;
 mod functions;
 mod lineage;

@@ -123,30 +123,36 @@ fn bad_questions() -> Vec<(String, &'static str)> {
             "SELECT COUNT(*) FROM demo.person p JOIN demo.death d ON p.year_of_birth = d.cause_concept_id",
             "persons_mixed",
         ),
-        ("SELECT COUNT(*) FROM demo.person p LEFT JOIN demo.death d ON p.person_id = d.person_id", "persons_mixed"),
+        (
+            "SELECT COUNT(*) FROM demo.person p LEFT JOIN demo.death d ON p.year_of_birth = d.cause_concept_id",
+            "persons_mixed",
+        ),
         (
             "SELECT COUNT(*) FROM vocab.concept c LEFT JOIN demo.person p ON p.gender_concept_id = c.concept_id",
             "persons_mixed",
         ),
         ("SELECT COUNT(*) FROM (SELECT * FROM demo.person LIMIT 10) q", "persons_mixed"),
         (
-            "SELECT COUNT(*) FROM (SELECT person_id FROM demo.person UNION ALL SELECT person_id FROM demo.death) q",
+            "SELECT COUNT(*) FROM (SELECT year_of_birth FROM demo.person UNION SELECT cause_concept_id FROM demo.death) q",
             "persons_mixed",
         ),
-        ("SELECT gender_concept_id, COUNT(*) FROM demo.person GROUP BY ROLLUP (gender_concept_id)", "persons_mixed"),
+        (
+            "SELECT gender_concept_id, COUNT(*) FROM demo.person GROUP BY ROLLUP (person_id), gender_concept_id",
+            "persons_mixed",
+        ),
         (
             "SELECT SUM(r) FROM (SELECT row_number() OVER (ORDER BY year_of_birth) AS r FROM demo.person) q",
             "persons_mixed",
         ),
         (
-            "SELECT COUNT(*) FROM demo.person WHERE year_of_birth = (SELECT MAX(year_of_birth) FROM demo.person)",
+            "SELECT COUNT(*) FROM demo.person WHERE year_of_birth = (SELECT year_of_birth FROM demo.person)",
             "function_not_allowed",
         ),
         (
-            "SELECT COUNT(*) FROM demo.person WHERE person_id IN (SELECT person_id FROM demo.death)",
-            "function_not_allowed",
+            "SELECT COUNT(*) FROM demo.person WHERE year_of_birth IN (SELECT year_of_birth FROM demo.person)",
+            "persons_mixed",
         ),
-        ("SELECT (SELECT COUNT(*) FROM demo.person)", "function_not_allowed"),
+        ("SELECT (SELECT year_of_birth FROM demo.person)", "function_not_allowed"),
         (
             "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT COUNT(*) FROM r",
             "function_not_allowed",

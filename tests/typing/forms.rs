@@ -1,4 +1,4 @@
-//! Questions as they are written, by what becomes of them.
+//! What becomes of the questions that researchers write?
 
 /// Typed and planned.
 pub const ANSWERED: &[&str] = &[

@@ -134,7 +134,13 @@ fn every_act_meets_every_fault_at_every_step() {
                 true => meddling.unwrap_or_else(|| panic!("a fault of ours, on purpose")),
                 false => Meddling::Nothing,
             });
-            let store = Store::open_meddled(&enclave.dir.path().join(FILE), schema::MIGRATIONS, steps).unwrap();
+            let store = Store::open_meddled(
+                &enclave.dir.path().join(FILE),
+                schema::MIGRATIONS,
+                enclave.keys.books().bytes(),
+                steps,
+            )
+            .unwrap();
             let books = Books::over(store, &enclave.keys, enclave.clock()).unwrap();
             let doing = act.prepare(&books);
             armed.store(true, Ordering::SeqCst);
@@ -231,7 +237,13 @@ fn a_child_that_is_killed() {
         }
         Meddling::Nothing
     });
-    let store = Store::open_meddled(&enclave.dir.path().join("enclave").join(FILE), schema::MIGRATIONS, steps).unwrap();
+    let store = Store::open_meddled(
+        &enclave.dir.path().join("enclave").join(FILE),
+        schema::MIGRATIONS,
+        enclave.keys.books().bytes(),
+        steps,
+    )
+    .unwrap();
     let books = Books::over(store, &enclave.keys, enclave.clock()).unwrap();
     let doing = act.prepare(&books);
     armed.store(true, Ordering::SeqCst);
