@@ -1,4 +1,4 @@
-//! Questions as they are written, by what becomes of them.
+//! Which questions, as they are written, are answered, and which are refused with which word?
 
 /// Typed and planned.
 pub const ANSWERED: &[&str] = &[
