@@ -29,7 +29,9 @@ use datafusion::{
 };
 use sekisho::{
     catalog::{Model, TableKind},
-    engine::{Engine, EngineLimits, FileTables, RangedTables, finish, layout::Manifest, schema::arrow_schema},
+    engine::{
+        Engine, EngineLimits, FileTables, RangedTables, VersionKey, finish, layout::Manifest, schema::arrow_schema,
+    },
     ingest::{self, Load},
     keys::Keys,
     privacy::{Asked, Bounds, Noisy, Offer, Plan, add_noise, analyze},
@@ -110,6 +112,7 @@ struct Bench {
     rows: u64,
     persons: u64,
     engine: Engine,
+    key: Option<Arc<VersionKey>>,
 }
 
 impl Bench {
@@ -123,9 +126,10 @@ impl Bench {
         }
         let keys = Keys::load(&root.join("keys")).unwrap();
         let manifest = Arc::new(Manifest::read(&version).unwrap());
+        let key = manifest.version_key(keys.file()).unwrap().map(Arc::new);
         let engine = Engine::new(&EngineLimits::default(), *keys.group()).unwrap();
         let rows = std::fs::read_to_string(root.join("rows")).unwrap().trim().parse().unwrap();
-        Self { root, model, manifest, rows, persons, engine }
+        Self { root, model, manifest, rows, persons, engine, key }
     }
 
     async fn compare(&self, name: &str, sql: &str) {
@@ -178,13 +182,21 @@ impl Bench {
                 continue;
             }
             let url = ListingTableUrl::parse(format!("{}/", folder.display())).unwrap();
-            let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("parquet");
+            let options = ListingOptions::new(Arc::new(self.format())).with_file_extension("parquet");
             let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(columns);
             context.register_table(&table.name, Arc::new(ListingTable::try_new(config).unwrap())).unwrap();
         }
         let concept = self.concept();
         context.register_parquet("concept", concept.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
         context
+    }
+
+    /// Both sides read the same encrypted files.
+    fn format(&self) -> ParquetFormat {
+        match &self.key {
+            Some(key) => ParquetFormat::default().with_options(key.reading().unwrap()),
+            None => ParquetFormat::default(),
+        }
     }
 
     fn concept(&self) -> PathBuf {
@@ -196,7 +208,7 @@ impl Bench {
         let public = BTreeMap::from([(("vocab".to_owned(), "concept".to_owned()), (self.concept(), columns))]);
         let version = self.root.join("data/demo/v1");
         let files = FileTables::new("demo".into(), version, Arc::clone(&self.manifest), Arc::clone(&self.model));
-        Arc::new(files.with_public(public))
+        Arc::new(files.with_key(self.key.clone()).with_public(public))
     }
 
     fn plan(&self, sql: &str) -> Plan {

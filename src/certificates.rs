@@ -16,6 +16,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use x509_parser::{pem::parse_x509_pem, time::ASN1Time};
 
 use crate::terms::{Fingerprint, Instant};
 
@@ -53,6 +54,18 @@ pub enum CertificateFault {
     /// The clock shows a date that no certificate can carry.
     #[error("the clock shows no usable date")]
     Date,
+    /// The certificate's time has not come or is over.
+    #[error(
+        "the server's certificate is good from {from} to {until}, and it is {now}: sekisho certificate renew makes another"
+    )]
+    OutOfTime {
+        /// From when it is good.
+        from: Instant,
+        /// Until when.
+        until: Instant,
+        /// What the clock shows.
+        now: Instant,
+    },
     /// There is no certificate in the text.
     #[error("there is no certificate in PEM")]
     Pem,
@@ -131,6 +144,24 @@ pub fn issue_client(
 pub fn fingerprint(pem: &str) -> Result<Fingerprint, CertificateFault> {
     let first = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CertificateFault::Pem)?;
     Ok(Fingerprint::of(&first))
+}
+
+/// Whether the server may show this certificate now; and if it may, whether clients that trust `ca_pem` alone accept it.
+///
+/// # Errors
+/// [`CertificateFault::OutOfTime`] where it has run out or is not yet good; [`CertificateFault::Pem`].
+pub fn check_server(pem: &str, ca_pem: &str, now: Instant) -> Result<bool, CertificateFault> {
+    let (_, shown) = parse_x509_pem(pem.as_bytes()).map_err(|_| CertificateFault::Pem)?;
+    let (_, ca) = parse_x509_pem(ca_pem.as_bytes()).map_err(|_| CertificateFault::Pem)?;
+    let (shown, ca) = (shown.parse_x509(), ca.parse_x509());
+    let (shown, ca) = (shown.map_err(|_| CertificateFault::Pem)?, ca.map_err(|_| CertificateFault::Pem)?);
+    let at = |time: ASN1Time| Instant(time.timestamp().saturating_mul(1_000_000));
+    let (from, until) = (at(shown.validity().not_before), at(shown.validity().not_after));
+    if now < from || now >= until {
+        return Err(CertificateFault::OutOfTime { from, until, now });
+    }
+    // A chain of several is some other CA's, whose root clients have from elsewhere.
+    Ok(shown.verify_signature(Some(ca.public_key())).is_ok() || pem.matches("BEGIN CERTIFICATE").count() > 1)
 }
 
 /// Puts a new server certificate and its key in the place of those in `keys`, each at once.
@@ -277,6 +308,20 @@ mod tests {
         assert_ne!(first.server.pem, second.pem);
         assert!(accepted(&first.ca_pem, &second.pem, "127.0.0.1"));
         assert!(renew("demo", "no key", &[], NOW).is_err());
+    }
+
+    #[test]
+    fn a_certificate_out_of_its_time_or_of_another_ca_is_noticed() {
+        let ours = issue("demo", &[], NOW).unwrap();
+        assert!(check_server(&ours.server.pem, &ours.ca_pem, NOW).unwrap());
+        let day = 86_400_000_000;
+        for now in [Instant(NOW.0 + 27 * 31 * day), Instant(NOW.0 - 3 * day)] {
+            let fault = check_server(&ours.server.pem, &ours.ca_pem, now).unwrap_err();
+            assert!(fault.to_string().contains("sekisho certificate renew"), "{fault}");
+        }
+        let theirs = issue("demo", &[], NOW).unwrap();
+        assert!(!check_server(&ours.server.pem, &theirs.ca_pem, NOW).unwrap(), "the same names, another key");
+        assert!(matches!(check_server("garbage", &ours.ca_pem, NOW), Err(CertificateFault::Pem)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What does `sekisho.toml` say of an enclave?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -15,7 +15,9 @@ use crate::{
     catalog::{CatalogFault, Model},
     engine::EngineLimits,
     gateway::{DatasetConfig, Enclave},
-    terms::{Cap, DatasetName, PopulationName, VocabularyName},
+    identity::OidcConfig,
+    keys::{Keys, KeysFault, MasterSource},
+    terms::{Cap, DatasetName, PopulationName, Role, VocabularyName},
 };
 
 /// The file, in the enclave's directory.
@@ -30,8 +32,12 @@ pub struct Config {
     pub enclave: Enclave,
     /// Where the Flight SQL server listens.
     pub flight: SocketAddr,
+    /// Where the master key comes from.
+    pub master: MasterSource,
     /// Certificates of further CAs whose clients are accepted; beside each may lie a list of what it revoked.
     pub client_cas: Vec<PathBuf>,
+    /// The identity provider whose tokens are believed; none unless the file names one.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// What is wrong with the file.
@@ -68,11 +74,14 @@ struct Text {
     #[serde(default)]
     listen: ListenText,
     #[serde(default)]
+    keys: KeysText,
+    #[serde(default)]
     population: BTreeMap<PopulationName, PopulationText>,
     #[serde(default)]
     dataset: BTreeMap<DatasetName, DatasetText>,
     #[serde(default)]
     engine: EngineText,
+    oidc: Option<Spanned<OidcText>>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +100,12 @@ struct ListenText {
     client_ca: Vec<PathBuf>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct KeysText {
+    master: Option<Spanned<String>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PopulationText {
@@ -105,6 +120,20 @@ struct DatasetText {
     model: String,
     cap: Spanned<Cap>,
     vocabularies: Option<Spanned<Vec<VocabularyName>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OidcText {
+    issuer: String,
+    audience: String,
+    /// The CA to trust for the issuer's address, below the enclave's directory.
+    ca: Option<PathBuf>,
+    account_claim: Option<String>,
+    roles_claim: String,
+    roles: BTreeMap<String, Role>,
+    #[serde(default)]
+    second_factor: BTreeSet<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -145,6 +174,10 @@ impl Config {
         if let Some(web) = &read.listen.web {
             place.address(web)?;
         }
+        let master = match &read.keys.master {
+            Some(given) => given.get_ref().parse().map_err(|reason| place.fault(given.span().start, reason))?,
+            None => MasterSource::default(),
+        };
         let datasets = read.dataset.iter().map(|(name, of)| dataset(&place, directory, &read.population, name, of));
         let policies = Some(directory.join("policies")).filter(|folder| folder.is_dir());
         let engine = EngineLimits::default();
@@ -164,8 +197,18 @@ impl Config {
                 },
             },
             flight,
+            master,
             client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
+            oidc: read.oidc.map(|given| oidc(&place, directory, given)).transpose()?,
         })
+    }
+
+    /// The secrets of the enclave in `directory`, opened with its master key.
+    ///
+    /// # Errors
+    /// [`KeysFault`] names the file, or where the master key should come from.
+    pub fn unlock(&self, directory: &Path) -> Result<Keys, KeysFault> {
+        Keys::open(&directory.join("keys"), &self.master, directory)
     }
 
     /// The data set of this name.
@@ -221,6 +264,24 @@ fn dataset(
     })
 }
 
+fn oidc(place: &Place<'_>, directory: &Path, given: Spanned<OidcText>) -> Result<OidcConfig, ConfigFault> {
+    let at = given.span().start;
+    let text = given.into_inner();
+    let ca_pem = text.ca.map(|ca| {
+        let ca = directory.join(ca);
+        std::fs::read_to_string(&ca).map_err(|fault| place.fault(at, format!("{}: {fault}", ca.display())))
+    });
+    Ok(OidcConfig {
+        issuer: text.issuer,
+        audience: text.audience,
+        ca_pem: ca_pem.transpose()?,
+        account_claim: text.account_claim.unwrap_or_else(|| "sub".into()),
+        roles_claim: text.roles_claim,
+        roles: text.roles,
+        second_factor: text.second_factor,
+    })
+}
+
 /// The text, to say in which line something stands.
 struct Place<'a> {
     path: PathBuf,
@@ -255,6 +316,8 @@ name = "demo"
 [listen]
 flight = "127.0.0.1:8815"
 web = "127.0.0.1:8816"
+[keys]
+master = "fd:3"
 [population.jp]
 population_max = 100000
 cap = { epsilon = 8.0, delta = 1e-7 }
@@ -291,16 +354,35 @@ cells_max = 1000
 
     #[test]
     fn a_fault_names_file_and_line() {
+        assert!(wrong("fd:3", "vault:x").starts_with("/nowhere/sekisho.toml:8: "));
         assert!(wrong("web =", "wab =").starts_with("/nowhere/sekisho.toml:6: unknown field `wab`"));
         assert!(wrong("\"127.0.0.1:8815\"", "\"8815\"").starts_with("/nowhere/sekisho.toml:5: "));
-        assert!(wrong("100000", "123456").contains(":8: population_max is rounded up to two digits: 130000"));
-        assert!(wrong("population = \"jp\"", "population = \"eu\"").contains(":11: there is no [population.eu]"));
-        assert!(wrong("[\"vocab\"]", "[\"demo\"]").contains(":14: demo is already the schema"));
-        assert!(wrong("epsilon = 8.0", "epsilon = 4.0").contains(":13: a data set's cap is at most"));
-        assert!(wrong("threads = 3", "threads = 0").contains(":16: "));
+        assert!(wrong("100000", "123456").contains(":10: population_max is rounded up to two digits: 130000"));
+        assert!(wrong("population = \"jp\"", "population = \"eu\"").contains(":13: there is no [population.eu]"));
+        assert!(wrong("[\"vocab\"]", "[\"demo\"]").contains(":16: demo is already the schema"));
+        assert!(wrong("epsilon = 8.0", "epsilon = 4.0").contains(":15: a data set's cap is at most"));
+        assert!(wrong("threads = 3", "threads = 0").contains(":18: "));
         assert!(wrong("omop-5.4", "omop-9").contains("no model \"omop-9\""));
         assert!(wrong("[listen]", "[listen").contains("/nowhere/sekisho.toml:"));
-        assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":9: "));
+        assert!(wrong("epsilon = 8.0", "epsilon = -8.0").contains(":11: "));
+    }
+
+    #[test]
+    fn an_identity_provider_and_further_cas_are_read() {
+        let text = format!(
+            "{}{}",
+            GOOD.replacen("web =", "client_ca = [\"keys/lab.pem\"]\nweb =", 1),
+            "[oidc]\nissuer = \"https://idp.example\"\naudience = \"sekisho\"\nroles_claim = \"groups\"\n\
+             roles = { researchers = \"analyst\" }\nsecond_factor = [\"otp\"]\n"
+        );
+        let config = read(&text).unwrap();
+        assert_eq!(config.client_cas, [Path::new("/nowhere/keys/lab.pem")]);
+        let oidc = config.oidc.unwrap();
+        assert_eq!((oidc.account_claim.as_str(), oidc.roles.get("researchers")), ("sub", Some(&Role::Analyst)));
+        assert!(read(&text.replace("\"analyst\"", "\"king\"")).unwrap_err().contains("sekisho.toml:"));
+        let absent = text.replace("audience", "ca = \"keys/no.pem\"\naudience");
+        assert!(read(&absent).unwrap_err().contains("keys/no.pem"));
+        assert!(read(GOOD).unwrap().oidc.is_none());
     }
 
     #[test]

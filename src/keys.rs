@@ -1,13 +1,18 @@
 //! Which secrets does the enclave hold, and who can read their files?
 //!
-//! Four keys, one file each, owner-only. They are wiped from memory on drop, and none of the types here can be printed,
-//! cloned or serialised:
+//! Four keys, one file each, owner-only and sealed under the root key (`root.key`), which is sealed under a master key that
+//! lies elsewhere (`master.rs`). They are wiped from memory on drop, and none of the types here can be printed, cloned or
+//! serialised:
 //!
 //! ```compile_fail,E0277
 //! fn show(keys: &sekisho::keys::Keys) -> String {
 //!     format!("{keys:?}")
 //! }
 //! ```
+
+mod master;
+mod seal;
+mod token;
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -21,6 +26,12 @@ use ed25519_dalek::{
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
 use zeroize::Zeroizing;
+
+pub use self::{
+    master::{FORMS, Master, MasterSource},
+    seal::{SecretKey, is_sealed},
+    token::TokenKey,
+};
 
 /// Why a key was not made or not loaded. Names files, never their contents.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +70,28 @@ pub enum KeysFault {
         /// The file.
         path: PathBuf,
     },
+    /// The master key cannot be had.
+    #[error("the master key ({from}): {reason}")]
+    Master {
+        /// Where it should come from.
+        from: String,
+        /// Why it does not.
+        reason: &'static str,
+    },
+    /// The master key is another one, or the file was changed.
+    #[error(
+        "{path} does not open with this master key: it is the wrong one, or the file was changed. Nothing was touched"
+    )]
+    WrongMaster {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key lies there in clear.
+    #[error("{path} is not sealed under the master key: sekisho keys seal does it, while no gateway runs")]
+    InClear {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system")]
     Randomness,
@@ -66,69 +99,172 @@ pub enum KeysFault {
 
 /// The enclave's secrets. No Debug, no Clone, no Serialize; wiped on drop.
 pub struct Keys {
-    pseudonym: Secret,
-    group: Secret,
-    file: Secret,
+    pseudonym: SecretKey,
+    group: SecretKey,
+    file: SecretKey,
     log: SigningKey,
+    books: SecretKey,
+    sealing: SecretKey,
 }
 
 impl Keys {
-    /// Makes the folder `keys` (mode 0700) with four fresh keys (mode 0600 each), durable when this returns.
+    /// Makes the folder `keys` (mode 0700) with four fresh keys (mode 0600 each), sealed under a fresh master key beside
+    /// them; durable when this returns.
     ///
     /// # Errors
     /// [`KeysFault::Make`] where the folder exists already: a key is never overwritten.
     pub fn make(keys: &Path) -> Result<Self, KeysFault> {
+        Self::make_under(keys, &MasterSource::File(keys.join(MASTER)), Path::new(""))
+    }
+
+    /// The same under the master key of `master`, whose relative files lie in `directory`.
+    ///
+    /// # Errors
+    /// As [`Keys::make`], and where there is no master key.
+    pub fn make_under(keys: &Path, master: &MasterSource, directory: &Path) -> Result<Self, KeysFault> {
         let fault = |source| KeysFault::Make { path: keys.to_owned(), source };
         std::fs::DirBuilder::new().mode(0o700).create(keys).map_err(fault)?;
-        let made = Self {
-            pseudonym: Secret::fresh()?,
-            group: Secret::fresh()?,
-            file: Secret::fresh()?,
-            log: SigningKey::from_bytes(&Secret::fresh()?.0),
-        };
-        write_secret(&keys.join(PSEUDONYM), made.pseudonym())?;
-        write_secret(&keys.join(GROUP), made.group())?;
-        write_secret(&keys.join(FILE), made.file())?;
+        let (root, sealing) = fresh_root(keys, &master.read_or_make(directory)?)?;
+        let pseudonym = SecretKey::fresh().ok_or(KeysFault::Randomness)?;
+        let group = SecretKey::fresh().ok_or(KeysFault::Randomness)?;
+        let file = SecretKey::fresh().ok_or(KeysFault::Randomness)?;
+        let log = SigningKey::from_bytes(SecretKey::fresh().ok_or(KeysFault::Randomness)?.bytes());
+        for (name, key) in [(PSEUDONYM, &pseudonym), (GROUP, &group), (FILE, &file)] {
+            write_secret(&keys.join(name), &sealing.seal(name, key.bytes()).ok_or(KeysFault::Randomness)?)?;
+        }
         let path = keys.join(LOG);
-        let pem = made.log.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeysFault::NotAKey { path: path.clone() })?;
-        write_secret(&path, pem.as_bytes())?;
+        let pem = log.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeysFault::NotAKey { path: path.clone() })?;
+        write_secret(&path, &sealing.seal(LOG, pem.as_bytes()).ok_or(KeysFault::Randomness)?)?;
         if let Some(parent) = keys.parent().filter(|p| !p.as_os_str().is_empty()) {
             File::open(parent).and_then(|d| d.sync_all()).map_err(fault)?;
         }
-        Ok(made)
+        let books = derived(&root, BOOKS)?;
+        Ok(Self { pseudonym, group, file, log, books, sealing })
     }
 
-    /// Loads the four keys from the folder `keys`.
+    /// Loads the four keys from the folder `keys`, with the master key that lies beside them.
     ///
     /// # Errors
     /// [`KeysFault`] names the file that is missing, open to others or no key.
     pub fn load(keys: &Path) -> Result<Self, KeysFault> {
+        Self::open(keys, &MasterSource::File(keys.join(MASTER)), Path::new(""))
+    }
+
+    /// The same with the master key of `master`, whose relative files lie in `directory`. Nothing is written.
+    ///
+    /// # Errors
+    /// [`KeysFault::WrongMaster`] where it is another one; [`KeysFault::InClear`] where the keys were never sealed.
+    pub fn open(keys: &Path, master: &MasterSource, directory: &Path) -> Result<Self, KeysFault> {
         let folder = File::open(keys).map_err(|source| KeysFault::Read { path: keys.to_owned(), source })?;
         owner_only(&folder, keys, 0o700)?;
+        if !keys.join(ROOT).exists() {
+            return Err(KeysFault::InClear { path: keys.to_owned() });
+        }
+        let (root, sealing) = open_root(keys, &master.read(directory)?)?;
         Ok(Self {
-            pseudonym: Secret::load(&keys.join(PSEUDONYM))?,
-            group: Secret::load(&keys.join(GROUP))?,
-            file: Secret::load(&keys.join(FILE))?,
-            log: load_log_key(&keys.join(LOG))?,
+            pseudonym: load_key(keys, PSEUDONYM, &sealing)?,
+            group: load_key(keys, GROUP, &sealing)?,
+            file: load_key(keys, FILE, &sealing)?,
+            log: load_log_key(keys, &sealing)?,
+            books: derived(&root, BOOKS)?,
+            sealing,
         })
+    }
+
+    /// Seals the keys of an earlier version, which lie in clear, under the master key of `master`. What is sealed already
+    /// stays as it is, so a run that was cut short is finished by the next. The old bytes may stay on the disk until it
+    /// writes over them. Says how many files it sealed.
+    ///
+    /// # Errors
+    /// [`KeysFault`]; every key is still there then, in clear or sealed.
+    pub fn seal_folder(keys: &Path, master: &MasterSource, directory: &Path) -> Result<usize, KeysFault> {
+        let folder = File::open(keys).map_err(|source| KeysFault::Read { path: keys.to_owned(), source })?;
+        owner_only(&folder, keys, 0o700)?;
+        let (_, sealing) = match keys.join(ROOT).exists() {
+            true => open_root(keys, &master.read(directory)?)?,
+            false => fresh_root(keys, &master.read_or_make(directory)?)?,
+        };
+        let mut sealed = 0;
+        for name in [PSEUDONYM, GROUP, FILE, LOG] {
+            let path = keys.join(name);
+            let bytes = read_secret(&path)?;
+            if !is_sealed(&bytes) {
+                // On disk now: the key in clear. The rename inside replaces it by the sealed one in one step.
+                replace_secret(&path, &sealing.seal(name, &bytes).ok_or(KeysFault::Randomness)?)?;
+                sealed += 1;
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Seals the root key under another master key, in one step: afterwards `old` opens nothing here. Keys, books and data
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// [`KeysFault::WrongMaster`] where `old` is not the master key; the old one is still in force then.
+    pub fn rotate(keys: &Path, old: &Master, new: &Master) -> Result<(), KeysFault> {
+        let (root, _) = open_root(keys, old)?;
+        let sealed = new.key().seal(ROOT, root.bytes()).ok_or(KeysFault::Randomness)?;
+        replace_secret(&keys.join(ROOT), &sealed)
+    }
+
+    /// Opens the books (SQLCipher).
+    #[must_use]
+    pub fn books(&self) -> &SecretKey {
+        &self.books
+    }
+
+    /// Puts a name to a digest: a seal that nobody makes without these keys.
+    ///
+    /// # Errors
+    /// [`KeysFault::Randomness`].
+    pub fn vouch(&self, called: &str, digest: &[u8]) -> Result<Vec<u8>, KeysFault> {
+        self.sealing.seal(called, digest).ok_or(KeysFault::Randomness)
+    }
+
+    /// Whether these keys vouched for this digest under this name.
+    #[must_use]
+    pub fn has_vouched(&self, called: &str, digest: &[u8], seal: &[u8]) -> bool {
+        self.sealing.unseal(called, seal).is_some_and(|sealed| sealed.as_slice() == digest)
+    }
+
+    /// Reads a secret file of the folder `keys` that may be sealed, such as the server's private key.
+    ///
+    /// # Errors
+    /// As [`read_secret`]; [`KeysFault::WrongMaster`] where it was sealed under another root key.
+    pub fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysFault> {
+        let bytes = read_secret(path)?;
+        if is_sealed(&bytes) { unsealed(path, &bytes, &self.sealing) } else { Ok(bytes) }
+    }
+
+    /// Seals a secret file that lies in clear, in one step.
+    ///
+    /// # Errors
+    /// [`KeysFault`]; the file is as it was then.
+    pub fn seal_file(&self, path: &Path) -> Result<(), KeysFault> {
+        let bytes = read_secret(path)?;
+        match is_sealed(&bytes) {
+            true => Ok(()),
+            false => replace_secret(path, &self.sealing.seal(name_of(path), &bytes).ok_or(KeysFault::Randomness)?),
+        }
     }
 
     /// Turns source person ids into pseudonyms (HMAC-SHA-256).
     #[must_use]
     pub fn pseudonym(&self) -> &[u8; 32] {
-        &self.pseudonym.0
+        self.pseudonym.bytes()
     }
 
     /// Chooses the groups that a person is kept in (privacy.md section 3, step 3).
     #[must_use]
     pub fn group(&self) -> &[u8; 32] {
-        &self.group.0
+        self.group.bytes()
     }
 
     /// Seals the files of data versions (HMAC-SHA-256).
     #[must_use]
     pub fn file(&self) -> &[u8; 32] {
-        &self.file.0
+        self.file.bytes()
     }
 
     /// Signs the log's checkpoints (Ed25519).
@@ -167,26 +303,62 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysFault> {
     Ok(secret)
 }
 
-struct Secret(Zeroizing<[u8; 32]>);
-
-impl Secret {
-    fn fresh() -> Result<Self, KeysFault> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(|_| KeysFault::Randomness)?;
-        Ok(Self(bytes))
-    }
-
-    fn load(path: &Path) -> Result<Self, KeysFault> {
-        let bytes = read_secret(path)?;
-        let exact = <[u8; 32]>::try_from(bytes.as_slice());
-        exact.map(|b| Self(Zeroizing::new(b))).map_err(|_| KeysFault::NotAKey { path: path.to_owned() })
-    }
+/// Replaces a secret file by another in one step, durable when this returns.
+fn replace_secret(path: &Path, secret: &[u8]) -> Result<(), KeysFault> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    // What a crash left of an earlier draft; the file itself is whole.
+    let _ = std::fs::remove_file(&draft);
+    write_secret(&draft, secret)?;
+    let renamed = std::fs::rename(&draft, path).and_then(|()| {
+        path.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), |p| File::open(p)?.sync_all())
+    });
+    renamed.map_err(|source| KeysFault::Make { path: path.to_owned(), source })
 }
 
-fn load_log_key(path: &Path) -> Result<SigningKey, KeysFault> {
-    let bytes = read_secret(path)?;
+/// A fresh root key, sealed on disk; and the key derived from it that seals the other files.
+fn fresh_root(keys: &Path, master: &Master) -> Result<(SecretKey, SecretKey), KeysFault> {
+    let root = SecretKey::fresh().ok_or(KeysFault::Randomness)?;
+    write_secret(&keys.join(ROOT), &master.key().seal(ROOT, root.bytes()).ok_or(KeysFault::Randomness)?)?;
+    let sealing = derived(&root, FILES)?;
+    Ok((root, sealing))
+}
+
+fn open_root(keys: &Path, master: &Master) -> Result<(SecretKey, SecretKey), KeysFault> {
+    let path = keys.join(ROOT);
+    let bytes = unsealed(&path, &read_secret(&path)?, master.key())?;
+    let root = SecretKey::of(&bytes).ok_or(KeysFault::NotAKey { path })?;
+    let sealing = derived(&root, FILES)?;
+    Ok((root, sealing))
+}
+
+fn derived(root: &SecretKey, used_for: &str) -> Result<SecretKey, KeysFault> {
+    root.derive(used_for).ok_or(KeysFault::Randomness)
+}
+
+fn unsealed(path: &Path, sealed: &[u8], with: &SecretKey) -> Result<Zeroizing<Vec<u8>>, KeysFault> {
+    if !is_sealed(sealed) {
+        return Err(KeysFault::InClear { path: path.to_owned() });
+    }
+    with.unseal(name_of(path), sealed).ok_or_else(|| KeysFault::WrongMaster { path: path.to_owned() })
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+fn load_key(keys: &Path, name: &str, sealing: &SecretKey) -> Result<SecretKey, KeysFault> {
+    let path = keys.join(name);
+    let bytes = unsealed(&path, &read_secret(&path)?, sealing)?;
+    SecretKey::of(&bytes).ok_or(KeysFault::NotAKey { path })
+}
+
+fn load_log_key(keys: &Path, sealing: &SecretKey) -> Result<SigningKey, KeysFault> {
+    let path = keys.join(LOG);
+    let bytes = unsealed(&path, &read_secret(&path)?, sealing)?;
     let pem = std::str::from_utf8(&bytes).ok();
-    pem.and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok()).ok_or_else(|| KeysFault::NotAKey { path: path.to_owned() })
+    pem.and_then(|pem| SigningKey::from_pkcs8_pem(pem).ok()).ok_or(KeysFault::NotAKey { path })
 }
 
 fn owner_only(file: &File, path: &Path, wanted: u32) -> Result<(), KeysFault> {
@@ -197,10 +369,16 @@ fn owner_only(file: &File, path: &Path, wanted: u32) -> Result<(), KeysFault> {
     }
 }
 
+/// The master key of an enclave that was told of no better place.
+const MASTER: &str = "master.key";
+const ROOT: &str = "root.key";
 const PSEUDONYM: &str = "pseudonym.key";
 const GROUP: &str = "group.key";
 const FILE: &str = "file.key";
 const LOG: &str = "log.key";
+/// What is derived from the root key.
+const FILES: &str = "sekisho key files 1";
+const BOOKS: &str = "sekisho books 1";
 /// No key file is longer, in bytes.
 const LARGEST: usize = 16 * 1024;
 
@@ -261,7 +439,69 @@ mod tests {
         let fault = Keys::load(&keys).err().unwrap();
         let shown = format!("{fault} {fault:?}");
         assert!(shown.contains("log.key") && !shown.contains("canary"), "{shown}");
-        std::fs::write(keys.join(GROUP), [7; 31]).unwrap();
-        assert!(matches!(Keys::load(&keys), Err(KeysFault::NotAKey { path }) if path.ends_with(GROUP)));
+        let mut group = std::fs::read(keys.join(GROUP)).unwrap();
+        *group.last_mut().unwrap() ^= 1;
+        std::fs::write(keys.join(GROUP), group).unwrap();
+        assert!(matches!(Keys::load(&keys), Err(KeysFault::WrongMaster { path }) if path.ends_with(GROUP)));
+    }
+
+    #[test]
+    fn with_the_wrong_master_key_nothing_opens_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keys, source) = (dir.path().join("keys"), MasterSource::File("one".into()));
+        let made = Keys::make_under(&keys, &source, dir.path()).unwrap();
+        let other = MasterSource::File("two".into());
+        other.read_or_make(dir.path()).unwrap();
+        let fault = Keys::open(&keys, &other, dir.path()).err().unwrap();
+        assert!(matches!(&fault, KeysFault::WrongMaster { path } if path.ends_with(ROOT)), "{fault}");
+        assert!(matches!(Keys::open(&keys, &MasterSource::File("no".into()), dir.path()), Err(KeysFault::Read { .. })));
+        let opened = Keys::open(&keys, &source, dir.path()).unwrap();
+        assert_eq!(opened.file(), made.file());
+        // None of the secrets lies in clear anywhere in the folder.
+        for entry in std::fs::read_dir(&keys).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            for secret in [made.file(), made.group(), made.pseudonym(), made.books().bytes(), &made.log().to_bytes()] {
+                assert!(!bytes.windows(32).any(|part| part == secret));
+            }
+        }
+    }
+
+    #[test]
+    fn rotation_changes_the_master_key_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keys, old) = (dir.path().join("keys"), MasterSource::File("old".into()));
+        let new = MasterSource::File("new".into());
+        let made = Keys::make_under(&keys, &old, dir.path()).unwrap();
+        let (old_key, new_key) = (old.read(dir.path()).unwrap(), new.read_or_make(dir.path()).unwrap());
+        // What a crash of an earlier rotation left is no obstacle.
+        std::fs::write(keys.join("root.key.new"), "half").unwrap();
+        assert!(matches!(Keys::rotate(&keys, &new_key, &old_key), Err(KeysFault::WrongMaster { .. })));
+        Keys::rotate(&keys, &old_key, &new_key).unwrap();
+        assert!(matches!(Keys::open(&keys, &old, dir.path()), Err(KeysFault::WrongMaster { .. })));
+        let opened = Keys::open(&keys, &new, dir.path()).unwrap();
+        assert_eq!((opened.file(), opened.books().bytes()), (made.file(), made.books().bytes()));
+    }
+
+    #[test]
+    fn keys_of_an_earlier_version_are_refused_until_they_are_sealed_and_a_run_cut_short_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keys, source) = (dir.path().join("keys"), MasterSource::File("master".into()));
+        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&keys).unwrap();
+        for (name, byte) in [(PSEUDONYM, 1), (GROUP, 2), (FILE, 3)] {
+            write_secret(&keys.join(name), &[byte; 32]).unwrap();
+        }
+        let log = SigningKey::from_bytes(&[4; 32]);
+        write_secret(&keys.join(LOG), log.to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
+        assert!(matches!(Keys::open(&keys, &source, dir.path()), Err(KeysFault::InClear { .. })));
+        assert_eq!(Keys::seal_folder(&keys, &source, dir.path()).unwrap(), 4);
+        // As after a crash between two files.
+        std::fs::remove_file(keys.join(FILE)).unwrap();
+        write_secret(&keys.join(FILE), &[3; 32]).unwrap();
+        let fault = Keys::open(&keys, &source, dir.path()).err().unwrap();
+        assert!(matches!(&fault, KeysFault::InClear { path } if path.ends_with(FILE)), "{fault}");
+        assert_eq!(Keys::seal_folder(&keys, &source, dir.path()).unwrap(), 1);
+        let opened = Keys::open(&keys, &source, dir.path()).unwrap();
+        assert_eq!((opened.pseudonym(), opened.group(), opened.file()), (&[1; 32], &[2; 32], &[3; 32]));
+        assert_eq!(opened.log().to_bytes(), [4; 32]);
     }
 }

@@ -37,6 +37,9 @@ enum Verb {
     Certificate(cli::certificate::Certificate),
     Policy(cli::policy::PolicyVerb),
     Audit(cli::audit::Audit),
+    Keys(cli::keys::KeysVerb),
+    Backup(cli::backup::Backup),
+    Restore(cli::backup::Restore),
 }
 
 const AFTER: &str = "See it all at work: sekisho demo\n\n\
@@ -78,5 +81,8 @@ fn run(verb: &Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop
         Verb::Certificate(certificate) => cli::certificate::run(certificate, out),
         Verb::Policy(policy) => cli::policy::run(policy, out),
         Verb::Audit(audit) => cli::audit::run(audit, out),
+        Verb::Keys(keys) => cli::keys::run(keys, out),
+        Verb::Backup(backup) => cli::backup::backup(backup, out),
+        Verb::Restore(restore) => cli::backup::restore(restore, out),
     }
 }

@@ -106,6 +106,11 @@ pub enum ClientFault {
         #[source]
         source: tonic::transport::Error,
     },
+    /// The handshake ended over the client certificate.
+    #[error(
+        "the gateway does not take this client certificate: is it in its dates, and under a CA that it lists? ({0})"
+    )]
+    NotShaken(String),
     /// The connection broke or the other side is no gateway.
     #[error("the gateway did not answer as one: {0}")]
     Protocol(String),
@@ -120,7 +125,7 @@ impl ClientFault {
             Self::File { .. } | Self::ConnectFile { .. } | Self::Password(_) | Self::Nowhere | Self::Address { .. } => {
                 2
             }
-            Self::Unreachable { .. } | Self::Protocol(_) => 1,
+            Self::Unreachable { .. } | Self::NotShaken(_) | Self::Protocol(_) => 1,
         }
     }
 }
@@ -253,7 +258,10 @@ impl Client {
         let flight = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut client = Self { flight, headers: Vec::new() };
         let proof = to.certificate.is_none().then_some((to.user.as_str(), to.password.as_str()));
-        client.sign_in(proof).await?;
+        client.sign_in(proof).await.map_err(|fault| match (fault, &to.certificate) {
+            (ClientFault::Protocol(said), Some(_)) => ClientFault::NotShaken(said),
+            (fault, _) => fault,
+        })?;
         Ok(client)
     }
 

@@ -116,7 +116,7 @@ impl Done {
 /// [`Stop`]; what was in force before is in force still.
 pub fn run(ingest: &Ingest, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop> {
     let config = Config::load(&ingest.dir)?;
-    let keys = Keys::load(&ingest.dir.join("keys"))?;
+    let keys = config.unlock(&ingest.dir)?;
     let clock = Clock::of_the_machine();
     // Whoever will put it in force is found before the long work.
     let runtime = serve::runtime()?;

@@ -20,7 +20,7 @@ use crate::{
     certificates,
     config::{self, Config},
     identity::Passwords,
-    keys::{self, Keys},
+    keys::{self, Keys, MasterSource},
     policy::PolicyFiles,
     record::{Books, NewAccount},
     terms::{AccountName, Cap, Clock, DatasetName, Language, PopulationName, Role, VocabularyName},
@@ -59,6 +59,10 @@ pub struct Init {
     /// Where the Flight SQL server will listen.
     #[arg(long, value_name = "ADDR", default_value = config::FLIGHT)]
     pub flight: SocketAddr,
+    /// Where the master key comes from that seals all others; a file that does not exist is made. Without it the master
+    /// key lies in D/keys, which protects a copy of books or data, not of all of D.
+    #[arg(long, value_name = "SOURCE", default_value_t = MasterSource::default())]
+    pub master_key: MasterSource,
     /// One account per role with random passwords, written to D/connect.json. For trying out, not for service.
     #[arg(long, conflicts_with = "account")]
     pub with_sample_accounts: bool,
@@ -110,6 +114,8 @@ pub struct Beginning {
     pub vocabulary: VocabularyName,
     /// Where it will listen.
     pub flight: SocketAddr,
+    /// Where its master key comes from.
+    pub master: MasterSource,
 }
 
 /// An account with its password in clear, on its way to be hashed.
@@ -142,6 +148,7 @@ pub fn run(init: &Init, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), 
         epsilon: EPSILON,
         vocabulary: init.vocabulary.clone(),
         flight: init.flight,
+        master: init.master_key.clone(),
     };
     make(&beginning, &accounts, init.with_sample_accounts, &Clock::of_the_machine())?;
     let dir = init.dir.display();
@@ -236,7 +243,7 @@ fn fill(
 
     // 2. Secrets.
     let folder = draft.join("keys");
-    let keys = Keys::make(&folder)?;
+    let keys = Keys::make_under(&folder, &beginning.master, draft)?;
     certificates::issue(&beginning.name, &[beginning.flight.ip().to_string()], clock.now())?.write(&folder)?;
 
     // 3. Books: caps, then the first accounts.
@@ -285,6 +292,11 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          [listen]\n\
          flight = {flight}\n\
          \n\
+         [keys]\n\
+         # Where the key comes from that opens all others:\n\
+         # {forms}\n\
+         master = {master}\n\
+         \n\
          # Everybody in a population is one person wherever the records lie. population_max: the most persons there will\n\
          # ever be, rounded up to two digits; it cannot be lowered below what is loaded. cap: the most that everything\n\
          # ever answered about the population may reveal about one person.\n\
@@ -308,6 +320,8 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # waiting_max = 64         # questions that may wait\n",
         name = quoted(&beginning.name),
         flight = quoted(&beginning.flight.to_string()),
+        forms = keys::FORMS,
+        master = quoted(&beginning.master.to_string()),
         population = beginning.population,
         population_quoted = quoted(beginning.population.as_str()),
         dataset = beginning.dataset,
@@ -380,6 +394,7 @@ mod tests {
             epsilon: EPSILON,
             vocabulary: VocabularyName::new("vocab").unwrap(),
             flight: config::FLIGHT.parse().unwrap(),
+            master: MasterSource::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod budget;
 pub mod catalog;
 pub mod certificate;
@@ -12,6 +13,7 @@ pub mod client;
 pub mod halt;
 pub mod ingest;
 pub mod init;
+pub mod keys;
 pub mod listing;
 pub mod permit;
 pub mod permit_draft;

@@ -17,10 +17,12 @@ use tokio::{
 
 use super::stop::Stop;
 use crate::{
+    certificates,
     config::Config,
     flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
-    keys::{self, Keys},
+    identity::Oidc,
+    keys,
     record::Books,
     terms::Clock,
 };
@@ -94,16 +96,19 @@ impl Open {
         let config = Config::load(directory)?;
         let address = at.unwrap_or(config.flight);
         let folder = directory.join("keys");
-        let keys = Keys::load(&folder)?;
+        let keys = config.unlock(directory)?;
         let foreign = config.client_cas.clone();
-        let tls = Tls::new(&identity(&folder, &foreign)?).map_err(|fault| Stop::fault(&fault))?;
+        let tls = Tls::new(&identity(&folder, &foreign)?)?;
         // The port before the books: what follows can take long, and a port in use is the more likely mistake.
         let listener = TcpListener::bind(address)
             .await
             .map_err(|fault| Stop::Fault(format!("cannot listen on {address}: {fault}")))?;
         let address = listener.local_addr().map_err(|fault| Stop::Fault(format!("{address}: {fault}")))?;
         let books = Books::open(directory, &keys, Clock::of_the_machine())?;
-        let gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
+        let mut gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
+        if let Some(oidc) = config.oidc {
+            gateway = gateway.believing(Oidc::new(oidc, Clock::of_the_machine())?);
+        }
         tracing::info!(%address, "the gateway is open");
         Ok(Self { gateway: Arc::new(gateway), listener, tls, folder, foreign, address })
     }
@@ -175,11 +180,15 @@ fn identity(folder: &Path, foreign: &[PathBuf]) -> Result<ServerIdentity, Stop> 
     let public = |path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|fault| Stop::Fault(format!("{}: {fault}", path.display())))
     };
+    let (certificate_pem, own_ca_pem) = (text(&folder.join("server.pem"))?, text(&folder.join("ca.pem"))?);
+    if !certificates::check_server(&certificate_pem, &own_ca_pem, Clock::of_the_machine().now())? {
+        tracing::warn!("keys/server.pem is not under keys/ca.pem: clients that trust ca.pem will not connect");
+    }
     let revoked = foreign.iter().map(|ca| ca.with_extension("crl")).filter(|list| list.exists());
     Ok(ServerIdentity {
-        certificate_pem: text(&folder.join("server.pem"))?,
+        certificate_pem,
         key_pem: text(&folder.join("server.key"))?,
-        own_ca_pem: text(&folder.join("ca.pem"))?,
+        own_ca_pem,
         foreign_ca_pem: foreign.iter().map(public).collect::<Result<_, _>>()?,
         revoked_pem: revoked.map(|list| public(&list)).collect::<Result<_, _>>()?,
     })

@@ -85,6 +85,8 @@ faults!(
     crate::config::ConfigFault,
     crate::flight::FlightFault,
     crate::gateway::GatewayFault,
+    crate::flight::TlsFault,
+    crate::identity::OidcFault,
     crate::identity::PasswordFault,
     crate::keys::KeysFault,
     crate::policy::PolicyFault,
@@ -92,6 +94,7 @@ faults!(
     crate::record::ReceiptFault,
     crate::record::VerifierFault,
     crate::record::VerifyFault,
+    crate::store::StoreFault,
     crate::synth::SynthFault,
 );
 

@@ -13,7 +13,7 @@ use crate::{
     cli::{Stop, ingest, init, serve, synth},
     config::{self, Config},
     ingest::{Format, IngestFault, REJECT_SHARE_MAX},
-    keys::Keys,
+    keys::MasterSource,
     record::{Activation, Books, VocabularyDeclaration},
     terms::{Clock, DatasetName, PopulationName, SourceName, VocabularyName},
 };
@@ -83,6 +83,7 @@ fn make(demo: &Demo, directory: &Path, teller: &mut Teller<'_>) -> Result<(), St
         epsilon: EPSILON,
         vocabulary: vocabulary.clone(),
         flight: SocketAddr::from((Ipv4Addr::LOCALHOST, 8815)),
+        master: MasterSource::default(),
     };
     init::make(&beginning, &init::sample_accounts()?, true, &clock)?;
     let config = Config::load(directory)?;
@@ -102,7 +103,7 @@ fn make(demo: &Demo, directory: &Path, teller: &mut Teller<'_>) -> Result<(), St
         Ok(((), format!("{persons} persons, {} rows", made.rows())))
     })?;
 
-    let keys = Keys::load(&directory.join("keys"))?;
+    let keys = config.unlock(directory)?;
     let books = Books::open(directory, &keys, clock.clone())?;
     let date = ingest::today(&clock)?;
     let failed = |fault: IngestFault| Stop::fault(&fault);

@@ -17,6 +17,7 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::version_key::VersionKey;
 use crate::terms::{DataVersion, DatasetName, PopulationName, SourceName, VocabularyName};
 
 /// The name of the manifest in its folder.
@@ -46,6 +47,9 @@ pub enum LayoutFault {
         /// Which rule it breaks.
         reason: &'static str,
     },
+    /// The key of the files does not open.
+    #[error("{MANIFEST_FILE}: the key of its files does not open with keys/file.key")]
+    Key,
     /// A file is not the one that was written.
     #[error("{file}: is not the file that was written (its keyed hash differs)")]
     Altered {
@@ -137,6 +141,9 @@ pub struct Manifest {
     pub range_width: u64,
     /// How many ranges every unit table is cut into.
     pub ranges: u32,
+    /// The sealed key of its files; none where they lie in clear, as earlier versions of the program wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The tables: every unit and Reference table of the model, whether or not the source delivered it.
     pub tables: Vec<TableEntry>,
 }
@@ -187,6 +194,7 @@ impl Manifest {
             persons_max,
             range_width: width,
             ranges: count,
+            key: None,
             tables,
         }
     }
@@ -208,6 +216,15 @@ impl Manifest {
     pub fn write(&self, dir: &Path, file_key: &[u8; 32]) -> Result<[u8; 32], LayoutFault> {
         self.check_shape()?;
         write_manifest(self, dir, file_key)
+    }
+
+    /// The key of its files; none where they lie in clear.
+    ///
+    /// # Errors
+    /// [`LayoutFault::Key`] where it does not open with this file key.
+    pub fn version_key(&self, file_key: &[u8; 32]) -> Result<Option<VersionKey>, LayoutFault> {
+        let open = |wrapped: &String| VersionKey::unwrap_from(wrapped, file_key, &self.dataset, self.version);
+        self.key.as_ref().map(open).transpose()
     }
 
     /// A table by its name.

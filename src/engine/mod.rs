@@ -17,8 +17,10 @@ mod person_aggregate;
 mod sides;
 mod sums;
 mod tables;
+mod version_key;
 
 pub use fault::EngineFault;
 pub use finish::{Finished, finish, public_answer};
 pub use local::{Engine, EngineLimits};
 pub use tables::{FileTables, MemoryTables, RangedTables};
+pub use version_key::VersionKey;

@@ -20,7 +20,7 @@ use datafusion::{
     logical_expr::col,
 };
 
-use super::{EngineFault, layout::Manifest, schema::arrow_schema};
+use super::{EngineFault, layout::Manifest, schema::arrow_schema, version_key::VersionKey};
 use crate::catalog::Model;
 
 /// The tables of one question: unit tables cut into owner-key ranges, the others whole.
@@ -51,13 +51,23 @@ struct Version {
     directory: PathBuf,
     manifest: Arc<Manifest>,
     model: Arc<Model>,
+    key: Option<Arc<VersionKey>>,
 }
 
 impl FileTables {
     /// The version in `directory`, seen as the SQL schema `schema`.
     #[must_use]
     pub fn new(schema: String, directory: PathBuf, manifest: Arc<Manifest>, model: Arc<Model>) -> Self {
-        Self { version: Some(Version { schema, directory, manifest, model }), public: BTreeMap::new() }
+        Self { version: Some(Version { schema, directory, manifest, model, key: None }), public: BTreeMap::new() }
+    }
+
+    /// The same, encrypted under `key`.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<Arc<VersionKey>>) -> Self {
+        if let Some(version) = &mut self.version {
+            version.key = key;
+        }
+        self
     }
 
     /// The same with public tables beside.
@@ -80,23 +90,32 @@ impl RangedTables for FileTables {
 
     fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
         if let Some((file, columns)) = self.public.get(&(schema.to_owned(), name.to_owned())) {
-            return parquet(file, Arc::clone(columns), false);
+            return parquet(file, Arc::clone(columns), false, None);
         }
         let version = self.version.as_ref().filter(|v| v.schema == schema).ok_or(EngineFault::Missing)?;
         let columns = version.model.table(name).map(|t| Arc::new(arrow_schema(t))).ok_or(EngineFault::Missing)?;
         let files = version.manifest.files(name, range);
         match files.as_slice() {
-            [file] => parquet(&version.directory.join(file), columns, range.is_some()),
+            [file] => parquet(&version.directory.join(file), columns, range.is_some(), version.key.as_deref()),
             _ => Err(EngineFault::Missing),
         }
     }
 }
 
 /// One Parquet file as a table of known columns, without statistics; sorted by owner key where it is a range.
-fn parquet(file: &Path, columns: SchemaRef, sorted: bool) -> Result<Arc<dyn TableProvider>, EngineFault> {
+fn parquet(
+    file: &Path,
+    columns: SchemaRef,
+    sorted: bool,
+    key: Option<&VersionKey>,
+) -> Result<Arc<dyn TableProvider>, EngineFault> {
     let path = file.to_str().ok_or(EngineFault::Missing)?;
     let url = ListingTableUrl::parse(path).map_err(EngineFault::planned)?;
-    let mut options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+    let mut format = ParquetFormat::default();
+    if let Some(key) = key {
+        format = format.with_options(key.reading().map_err(|_| EngineFault::Missing)?);
+    }
+    let mut options = ListingOptions::new(Arc::new(format));
     options = options.with_file_extension("parquet");
     if sorted {
         options = options.with_file_sort_order(vec![vec![col("person_id").sort(true, false)]]);

@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
 
 use super::{
     connections::secured,
@@ -17,6 +18,8 @@ use crate::gateway::Gateway;
 
 /// The largest message taken in.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// How soon a failure of the books shows in the server's health.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// Calls in flight on one connection; more wait.
 const CALLS_PER_CONNECTION_MAX: u32 = 64;
 /// All headers of one call together.
@@ -57,6 +60,9 @@ pub async fn serve(
 ) -> Result<(), FlightFault> {
     // One provider for the whole process: whoever comes first installs it, and it is the same for all.
     let _already = rustls::crypto::ring::default_provider().install_default();
+    let (health, reports) = tonic_health::server::health_reporter();
+    health.set_serving::<FlightServiceServer<Door>>().await;
+    let stop = until_unsound(Arc::clone(&gateway), health, stop);
     let connections = secured(listener, tls.server.clone(), limits);
     let door = Door::new(gateway, limits);
     let service = FlightServiceServer::new(door).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -71,7 +77,22 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_MAX))
         .add_service(OwnWords(service))
+        .add_service(reports)
         .serve_with_incoming_shutdown(connections, stop)
         .await
         .map_err(FlightFault::Stopped)
+}
+
+/// Done when `stop` is; says to whoever watches the server's health when that is, or when the books have failed.
+async fn until_unsound(gateway: Arc<Gateway>, health: HealthReporter, stop: impl Future<Output = ()>) {
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return health.set_not_serving::<FlightServiceServer<Door>>().await,
+            () = tokio::time::sleep(HEALTH_EVERY) => {}
+        }
+        if !gateway.is_sound() {
+            health.set_not_serving::<FlightServiceServer<Door>>().await;
+        }
+    }
 }

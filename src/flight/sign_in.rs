@@ -62,7 +62,7 @@ pub(super) async fn handshake(
 /// The session of a call: of its bearer token, else of the client certificate of its connection.
 pub(super) async fn session(gateway: &Gateway, metadata: &MetadataMap, peer: &Peer) -> Result<Arc<Session>, Refusal> {
     let session = match (bearer(metadata), certificate(peer)) {
-        (Some(token), _) => gateway.authenticate(&token).await?,
+        (Some(token), _) => gateway.authenticate_from(&token, peer.address()).await?,
         (None, Some(shown)) => gateway.authenticate_certified(&shown, peer.address()).await?,
         (None, None) => return Err(Refusal::NotSignedIn),
     };

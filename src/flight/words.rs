@@ -106,7 +106,9 @@ impl NotOffered {
 
 fn grpc_code(refusal: &Refusal) -> Code {
     match refusal {
-        Refusal::NotSignedIn | Refusal::CertificateNotAccepted { .. } => Code::Unauthenticated,
+        Refusal::NotSignedIn | Refusal::CertificateNotAccepted { .. } | Refusal::TokenNotAccepted { .. } => {
+            Code::Unauthenticated
+        }
         Refusal::Cancelled => Code::Cancelled,
         Refusal::NoPermit
         | Refusal::PermitNotActive

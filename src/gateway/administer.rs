@@ -235,7 +235,9 @@ impl Gateway {
             Ok::<_, BooksFault>((own, books.budgets()?))
         });
         let (own, totals) = lines.await?.map_err(|fault| failed(&fault))?;
-        let mine = |cap: &str| !only_own || own.iter().any(|id| cap.contains(id.as_str()));
+        // The whole name: P-1 is a part of P-10 as well.
+        let of = |cap: &str, id: &str| cap == format!("permit/{id}") || cap.starts_with(&format!("analyst/{id}/"));
+        let mine = |cap: &str| !only_own || own.iter().any(|id| of(cap, id));
         let line = |c: &crate::record::TotalsLine| {
             let delta = c.delta.parse().unwrap_or(0.0);
             json!({"cap": c.cap, "epsilon": c.epsilon, "delta": c.delta, "spent_epsilon": c.committed.epsilon(delta)})

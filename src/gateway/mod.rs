@@ -8,6 +8,7 @@ mod answer;
 mod certified;
 mod describe;
 mod explain;
+mod federated;
 mod halt;
 mod kept;
 mod session;
@@ -29,7 +30,7 @@ pub use self::{session::Session, world::WorldFault};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
-    identity::{Passwords, Principal, Throttle, Tokens},
+    identity::{Oidc, Passwords, Principal, Throttle, Tokens},
     keys::Keys,
     policy::{Policy, PolicyFault},
     record::{Books, BooksFault, Note},
@@ -121,6 +122,7 @@ pub struct Gateway {
     hashing: Semaphore,
     sign_ins: Semaphore,
     throttle: Throttle,
+    oidc: Option<Oidc>,
     in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -186,6 +188,7 @@ impl Gateway {
             hashing: Semaphore::new(HASHING_MAX),
             sign_ins: Semaphore::new(SIGN_INS_MAX),
             throttle: Throttle::new(clock.clone()),
+            oidc: None,
             in_flight: Mutex::default(),
             enclave,
             books,
@@ -203,6 +206,12 @@ impl Gateway {
         let (principal, id) = self.tokens.authenticate(bearer)?;
         self.sessions.drop_dead(&self.tokens);
         Ok(self.sessions.of(id, principal))
+    }
+
+    /// Whether the books can still be written: after a failed commit nothing is answered until the next start.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.books.is_poisoned()
     }
 
     /// The language of the session's account.

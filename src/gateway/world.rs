@@ -16,7 +16,7 @@ use super::{DatasetConfig, Enclave};
 use crate::{
     catalog::{Model, Table, TableKind},
     engine::{
-        Engine, EngineFault, FileTables, MemoryTables, RangedTables,
+        Engine, EngineFault, FileTables, MemoryTables, RangedTables, VersionKey,
         layout::{LayoutFault, Manifest, VocabularyManifest},
         sample::{self, SampleFault, sample},
         schema::arrow_schema,
@@ -75,6 +75,7 @@ pub(super) struct Version {
     pub(super) manifest: Arc<Manifest>,
     source: SourceName,
     directory: PathBuf,
+    key: Option<Arc<VersionKey>>,
 }
 
 struct Vocabulary {
@@ -216,6 +217,7 @@ impl World {
                 Arc::clone(&version.manifest),
                 Arc::clone(&d.config.model),
             )
+            .with_key(version.key.clone())
         });
         Arc::new(AllTables { files, public: FileTables::public_only(public), memory })
     }
@@ -318,7 +320,9 @@ fn verified(
         return Err(WorldFault::OtherData(what));
     }
     let (number, source) = (activation.version, activation.source.clone());
-    Ok(Version { number, manifest: Arc::new(manifest), source, directory })
+    let layout = |fault| WorldFault::Layout { what, fault };
+    let key = manifest.version_key(file_key).map_err(layout)?.map(Arc::new);
+    Ok(Version { number, manifest: Arc::new(manifest), source, directory, key })
 }
 
 fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable {

@@ -4,13 +4,17 @@
 //! not ask again. Every way of failing is the same `NotSignedIn`.
 
 mod certificate;
+mod oidc;
 mod password;
 mod principal;
+mod provider;
 mod throttle;
 mod token;
 
 pub use certificate::recognise;
+pub use oidc::{Claimed, OidcConfig, federate, is_federated};
 pub use password::{PasswordFault, Passwords};
 pub use principal::Principal;
+pub use provider::{Oidc, OidcFault};
 pub use throttle::{Attempt, Throttle};
 pub use token::{BearerToken, OpenSession, Origin, SessionId, SessionName, TokenFault, Tokens, Way};

@@ -141,6 +141,8 @@ pub struct Tokens {
     life: Duration,
     idle: Duration,
     sessions: Mutex<HashMap<SessionId, Session>>,
+    /// Proofs of others whose session was ended by its name, until they run out by themselves.
+    ended: Mutex<HashMap<SessionId, Instant>>,
 }
 
 impl Tokens {
@@ -153,7 +155,7 @@ impl Tokens {
     /// Tokens that end after `life`, or after `idle` without a call.
     #[must_use]
     pub fn lasting(clock: Clock, life: Duration, idle: Duration) -> Self {
-        Self { clock, life, idle, sessions: Mutex::default() }
+        Self { clock, life, idle, sessions: Mutex::default(), ended: Mutex::default() }
     }
 
     /// A new token for somebody who has just proved who they are.
@@ -217,10 +219,12 @@ impl Tokens {
 
     /// Ends the session of this name. True if it was there.
     pub fn revoke_named(&self, name: &SessionName) -> bool {
-        let mut sessions = self.lock();
-        let before = sessions.len();
-        sessions.retain(|id, _| id.name() != *name);
-        sessions.len() < before
+        let named = self.lock().keys().find(|id| id.name() == *name).copied();
+        let ended = named.and_then(|id| Some((id, self.lock().remove(&id)?)));
+        if let Some((id, session)) = &ended {
+            self.remember(*id, session);
+        }
+        ended.is_some()
     }
 
     /// Whose token this is, with the session that it names.
@@ -257,6 +261,22 @@ impl Tokens {
     /// Ends one session. True if it was there.
     pub fn revoke(&self, id: SessionId) -> bool {
         self.lock().remove(&id).is_some()
+    }
+
+    /// Whether a session of this proof of others was ended by its name: the proof opens none again.
+    #[must_use]
+    pub fn has_ended(&self, id: SessionId) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
+    /// A token that we issued is gone when its session is; one of a provider's would open another.
+    fn remember(&self, id: SessionId, session: &Session) {
+        if session.origin.way == Way::Oidc {
+            let now = self.clock.now();
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.retain(|_, until| *until > now);
+            ended.insert(id, session.ends);
+        }
     }
 
     /// Ends every session of an account: when it is disabled, or its roles or password change.
@@ -446,5 +466,17 @@ mod tests {
         assert_eq!(house.tokens.admitted(id), Ok(hanako()));
         house.wait(600_000_000);
         assert_eq!(house.tokens.admitted(id), Err(Refusal::NotSignedIn));
+        assert!(!house.tokens.has_ended(id), "it ran out by itself");
+        let until = house.tokens.clock.now().plus(Duration::from_secs(600));
+        house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
+        assert!(
+            house.tokens.revoke(id) && !house.tokens.has_ended(id),
+            "signing out leaves the proof as good as it was"
+        );
+        house.tokens.admit(id, hanako(), Origin { way: Way::Oidc, address: None }, until);
+        assert!(
+            house.tokens.revoke_named(&id.name()) && house.tokens.has_ended(id),
+            "ended by its name it opens nothing"
+        );
     }
 }

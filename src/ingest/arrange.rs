@@ -30,7 +30,7 @@ use super::{
     plan::{Cut, Link, Plan, TablePlan},
     report::{Emptied, Reason, TableQuality},
     scatter::Scattered,
-    write::TableFile,
+    write::{Protection, TableFile},
 };
 use crate::{catalog::OutsideRule, engine::layout::FileEntry};
 
@@ -63,7 +63,7 @@ pub(super) struct Arrangement<'a> {
     pub(super) references: &'a ReferenceKeys,
     pub(super) cut: Cut,
     pub(super) folder: &'a Path,
-    pub(super) file_key: &'a [u8; 32],
+    pub(super) protection: Protection<'a>,
 }
 
 /// Writes every range of every unit table; ranges come back in order.
@@ -110,7 +110,7 @@ fn arrange_range(arrangement: &Arrangement<'_>, range: u32) -> Result<Arranged, 
         let schema = Arc::clone(&plan.check.schema);
         let counting = plan.table.owner.as_deref().filter(|_| plan.table.one_row_per_person);
         let mut file =
-            TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.file_key, counting)?;
+            TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.protection, counting)?;
         let (mut found, mut rejects, mut keys) = (TableQuality::default(), Vec::new(), Keys::new());
         if let Some(scattered) = scattered {
             for bucket in arrangement.cut.buckets_of(range) {

@@ -40,7 +40,7 @@ use self::{
     scatter::{Scattered, Shared, scatter, take_census},
     source::discover,
     stage::Stage,
-    write::TableFile,
+    write::{Protection, TableFile},
 };
 pub use self::{
     fault::IngestFault,
@@ -51,7 +51,10 @@ pub use self::{
 };
 use crate::{
     catalog::Model,
-    engine::layout::{FileKind, Manifest, TableEntry},
+    engine::{
+        VersionKey,
+        layout::{FileKind, Manifest, TableEntry},
+    },
     terms::{DataVersion, DatasetName, PopulationName, SourceName},
 };
 
@@ -157,13 +160,15 @@ pub fn ingest(load: &Load<'_>, progress: &dyn Fn(Progress<'_>)) -> Result<Loaded
     let scattered = scatter_all(load, &plan, &shared, &mut rejects, &mut report, progress)?;
 
     // 5. Person by person: links, maxima, order; range by range to disk.
+    let version_key = VersionKey::fresh().ok_or(IngestFault::Stopped("making the key of the version"))?;
+    let protection = Protection { file_key: load.file_key, version_key: Some(&version_key) };
     let arrangement = Arrangement {
         plan: &plan,
         scattered: &scattered,
         references: &references,
         cut,
         folder: stage.folder(),
-        file_key: load.file_key,
+        protection,
     };
     let done = Cell::new(0);
     let ranges = arrange(&arrangement, &|_| {
@@ -171,14 +176,14 @@ pub fn ingest(load: &Load<'_>, progress: &dyn Fn(Progress<'_>)) -> Result<Loaded
         progress(Progress::Writing { done: done.get(), of: cut.ranges.count });
     })?;
     let mut tables = gather_units(&plan, ranges, &mut rejects, &mut report)?;
-    tables.extend(write_references(&plan.references, &reference_tables, stage.folder(), load.file_key)?);
+    tables.extend(write_references(&plan.references, &reference_tables, stage.folder(), protection)?);
     report.first_rejects = rejects.first();
     refuse_too_many_rejects(load, &report)?;
 
     // 6. The manifest, then the version appears. A crash before the rename leaves a hidden folder, after it a version
     //    that no book names: neither is ever in force.
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest_mac = manifest(load, tables).write(stage.folder(), load.file_key)?;
+    let manifest_mac = manifest(load, tables, &version_key)?.write(stage.folder(), load.file_key)?;
     let rejects = rejects.finish()?;
     stage.publish(&rejects)?;
     progress(Progress::Published);
@@ -239,12 +244,12 @@ fn write_references(
     plans: &[TablePlan<'_>],
     tables: &[ReferenceTable],
     folder: &Path,
-    file_key: &[u8; 32],
+    protection: Protection<'_>,
 ) -> Result<Vec<TableEntry>, IngestFault> {
     let mut entries = Vec::new();
     for (plan, table) in plans.iter().zip(tables) {
         let name = format!("{}.parquet", plan.table.name);
-        let mut file = TableFile::create(folder, name, None, Arc::clone(&plan.check.schema), file_key, None)?;
+        let mut file = TableFile::create(folder, name, None, Arc::clone(&plan.check.schema), protection, None)?;
         file.write(&table.rows)?;
         let mut entry = entry(plan, FileKind::Reference);
         entry.files.push(file.finish()?);
@@ -265,9 +270,11 @@ fn refuse_too_many_rejects(load: &Load<'_>, report: &QualityReport) -> Result<()
     }
 }
 
-fn manifest(load: &Load<'_>, tables: Vec<TableEntry>) -> Manifest {
+fn manifest(load: &Load<'_>, tables: Vec<TableEntry>, key: &VersionKey) -> Result<Manifest, IngestFault> {
+    let wrapped = key.wrapped(load.file_key, &load.dataset, load.version);
+    let wrapped = wrapped.ok_or(IngestFault::Stopped("sealing the key of the version"))?;
     let (dataset, population) = (load.dataset.clone(), load.population.clone());
     let (model, source) = (load.model.name.clone(), load.source.clone());
     let manifest = Manifest::new(dataset, population, load.version, model, source, load.date, load.population_max);
-    Manifest { tables, ..manifest }
+    Ok(Manifest { key: Some(wrapped), tables, ..manifest })
 }

@@ -19,7 +19,7 @@ use super::{
     report::QualityReport,
     source::{Format, SourceFile, discover},
     stage::Stage,
-    write::TableFile,
+    write::{Protection, TableFile},
 };
 use crate::{
     catalog::{Model, Table, TableKind},
@@ -130,7 +130,8 @@ fn write_table(
     progress: &mut dyn FnMut(u64),
 ) -> Result<FileEntry, IngestFault> {
     let name = format!("{}.parquet", table.name);
-    let mut out = TableFile::create(stage.folder(), name, None, Arc::clone(&check.schema), load.file_key, None)?;
+    let protection = Protection { file_key: load.file_key, version_key: None };
+    let mut out = TableFile::create(stage.folder(), name, None, Arc::clone(&check.schema), protection, None)?;
     let (nobody, mut memory) = (People::nobody(), check.memory());
     let nothing = nothing_to_hide()?;
     let found = report.tables.entry(table.name.clone()).or_default();

@@ -18,10 +18,21 @@ use datafusion::{
 };
 
 use super::fault::{IngestFault, disk};
-use crate::engine::layout::{FileEntry, MacWriter};
+use crate::engine::{
+    VersionKey,
+    layout::{FileEntry, MacWriter},
+};
 
 /// Rows of a row group: what one reader holds at a time.
 const ROW_GROUP_ROWS: usize = 131_072;
+
+/// What protects the files of a version: their keyed hashes, and the key that encrypts them.
+#[derive(Clone, Copy)]
+pub(super) struct Protection<'a> {
+    pub(super) file_key: &'a [u8; 32],
+    /// None for public tables.
+    pub(super) version_key: Option<&'a VersionKey>,
+}
 
 /// A Parquet file that is being written.
 pub(super) struct TableFile {
@@ -39,17 +50,20 @@ impl TableFile {
         name: String,
         range: Option<u32>,
         schema: SchemaRef,
-        file_key: &[u8; 32],
+        protection: Protection<'_>,
         counting: Option<&str>,
     ) -> Result<Self, IngestFault> {
         let path = folder.join(&name);
         let file = File::create_new(&path).map_err(disk(&path))?;
-        let hashed = MacWriter::new(BufWriter::with_capacity(1 << 18, file), file_key);
+        let hashed = MacWriter::new(BufWriter::with_capacity(1 << 18, file), protection.file_key);
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("sekisho".to_owned());
+        if let Some(key) = protection.version_key {
+            properties = properties.with_file_encryption_properties(key.encryption().map_err(IngestFault::from)?);
+        }
         if let Some(column) = counting.map(ColumnPath::from) {
             // A dictionary of values that never repeat is dead weight; their differences take no bits at all.
             properties = properties

@@ -99,7 +99,7 @@ impl Parts {
         let data_type = scope.data_type(first)?;
         match (name, distinct) {
             // The owner key or NULL: of one person it is one value, so it counts whether any row has it.
-            ("count", true) if args.len() == 1 && item.facts.person => {
+            ("count", true) | ("approx_distinct", _) if args.len() == 1 && item.facts.person => {
                 let argument = (!item.facts.owner).then(|| self.column(item.expr));
                 return Ok(Output::Count(self.partial(Kind::Person, argument, filter)));
             }
@@ -110,7 +110,7 @@ impl Parts {
                 let argument = item.facts.nullable.then(|| self.column(item.expr));
                 return Ok(Output::Count(self.partial(Kind::Rows, argument, filter)));
             }
-            _ if item.facts.person || item.facts.key => {
+            _ if item.facts.person || item.facts.owner || item.facts.key => {
                 return Err(refused(name, "person_id and row ids can be counted, nothing else"));
             }
             ("min" | "max", _) => return self.end(name == "min", first, item, &data_type, filter),
@@ -196,9 +196,6 @@ impl Parts {
 
     /// COUNT(DISTINCT e): at most D values of one person and group. Links and row ids may be counted too.
     fn distinct(&mut self, item: Total, data_type: &DataType, filter: Option<usize>) -> Result<Output, Refusal> {
-        if item.facts.owner {
-            return Ok(Output::Count(self.partial(Kind::Person, None, filter)));
-        }
         if !super::release_point::groupable(data_type) {
             return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
         }

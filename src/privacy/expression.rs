@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, DFSchema, ScalarValue},
+    common::{
+        Column, DFSchema, ScalarValue,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{
         BinaryExpr, Case, Expr, ExprSchemable, Operator, TryCast,
         expr::{InList, Like, ScalarFunction},
@@ -53,6 +56,16 @@ impl Scope<'_> {
 
     /// Makes `expr` total. Keys may not stand inside it.
     pub(super) fn total(&self, expr: &Expr) -> Result<Total, Refusal> {
+        let mut total = None;
+        // The engine's walk makes room on the stack before each level, so that no depth overflows it.
+        let _ = expr.apply(|e| {
+            total = Some(self.total_here(e));
+            Ok(TreeNodeRecursion::Stop)
+        });
+        total.unwrap_or_else(|| Err(refused("this expression", "write it with fewer levels")))
+    }
+
+    fn total_here(&self, expr: &Expr) -> Result<Total, Refusal> {
         match expr {
             Expr::Alias(alias) => self.total(&alias.expr),
             Expr::Column(column) => {

@@ -46,7 +46,8 @@ impl Grid {
     pub(super) fn candidates(range: Option<Range>, declared: Option<f64>, integers: bool, most: u64) -> Option<Self> {
         let range = range.filter(|r| r.is_finite())?;
         let most = to_f64(i64::try_from(most).ok()?).max(2.0);
-        let width = range.hi - range.lo;
+        // A single point has candidates too: as if it had a millionth of its size as width.
+        let width = (range.hi - range.lo).max(range.magnitude().hi * 1e-6).max(1e-9);
         let finest = match (integers, declared) {
             (true, _) => 1.0,
             (false, Some(step)) if step > 0.0 => step,
@@ -183,7 +184,7 @@ mod tests {
         assert!((lab.step - 0.05).abs() < 1e-12 && lab.units() == 67, "{lab:?}");
         let declared = Grid::candidates(Range::new(0.0, 50.0), Some(0.1), false, 1000).unwrap();
         assert!((declared.step - 0.1).abs() < 1e-12, "{declared:?}");
-        assert_eq!(Grid::candidates(Range::new(3.0, 3.0), None, false, 100).map(|g| g.units() <= 2), Some(true));
+        assert_eq!(Grid::candidates(Range::new(3.0, 3.0), None, false, 100).map(|g| g.units() <= 4), Some(true));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Partial {
     /// The most that one person changes in one group, in units (L∞ of the release, privacy.md section 3).
     ///
     /// A sum moves by m values of at most the farthest unit. The union of sets moves by at most the D values that one
-    /// person puts in. A histogram is released through the scores of its candidates, by [`Rank::bound`].
+    /// person puts in. A histogram is released through the scores of its candidates, by `Rank::bound`.
     ///
     /// # Errors
     /// `None` where it does not fit 2^62.
@@ -117,10 +117,12 @@ impl Partial {
 impl Rank {
     /// The most by which one person moves any candidate's score.
     ///
-    /// A person adds b ≥ 0 parts of rows below a candidate and a ≥ 0 above it, a + b ≤ m · [`ROW_PARTS`]. The score
-    /// |(q − p)·below − p·above| moves by at most max((q − p)·b, p·a) ≤ m · parts · max(p, q − p), since both terms
-    /// pull in opposite directions (the exponential mechanism for quantiles: Smith 2011, "Privacy-preserving
-    /// statistical estimation with optimal convergence rates"). For the ends each person is one unit.
+    /// A candidate is a p/q-quantile of N parts of rows if q·below ≤ p·N ≤ q·(below + here); its score is how far it is
+    /// from that: max(0, (q − p)·below − p·(here + above), p·above − (q − p)·(below + here)). A person adds parts on both
+    /// sides, together at most m · [`ROW_PARTS`]; they pull each term in opposite directions, so a term, and with it the
+    /// maximum, moves by at most m · parts · max(p, q − p) (the exponential mechanism for quantiles: Smith 2011,
+    /// "Privacy-preserving statistical estimation with optimal convergence rates"). For the ends each person is one unit,
+    /// and the score is the distance from a fixed rank to the ranks at the candidate: it moves by at most one.
     fn bound(self, rows_per_group: u64) -> Option<u64> {
         match self {
             Self::Quantile { below, of } => {
@@ -153,15 +155,18 @@ impl Rank {
                 here = here.saturating_add(*parts);
             }
             let above = total.saturating_sub(below).saturating_sub(here);
+            let (up_to, from) = (below.saturating_add(here), above.saturating_add(here));
             scores.push(match self {
                 Self::Quantile { below: p, of: q } => {
                     let (p, q) = (i64::from(p), i64::from(q));
-                    (q - p).saturating_mul(below).saturating_sub(p.saturating_mul(above)).saturating_abs()
+                    let too_high = (q - p).saturating_mul(below).saturating_sub(p.saturating_mul(from));
+                    let too_low = p.saturating_mul(above).saturating_sub((q - p).saturating_mul(up_to));
+                    too_high.max(too_low).max(0)
                 }
-                Self::Least => below.saturating_sub(ends).saturating_abs(),
-                Self::Greatest => above.saturating_sub(ends).saturating_abs(),
+                Self::Least => below.saturating_sub(ends).max(ends.saturating_sub(up_to)).max(0),
+                Self::Greatest => above.saturating_sub(ends).max(ends.saturating_sub(from)).max(0),
             });
-            below = below.saturating_add(here);
+            below = up_to;
         }
         scores
     }
@@ -181,10 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_most_rows_have_is_the_median_wherever_the_others_lie() {
+        let seen = [(0, 6 * 256), (7, 4 * 256)];
+        let scores = Rank::Quantile { below: 1, of: 2 }.scores(&seen, 10, 0);
+        assert_eq!(scores.iter().position(|score| *score == 0), Some(0));
+        assert!(scores.iter().skip(1).all(|score| *score > 0), "{scores:?}");
+    }
+
+    #[test]
     fn ends_are_looked_for_inside_the_distribution() {
         let seen = [(3, 10), (4, 5), (8, 1)];
         let least = Rank::Least.scores(&seen, 10, 10);
-        assert_eq!(least.iter().position(|score| *score == 0), Some(4));
+        assert_eq!(least.iter().position(|score| *score == 0), Some(3));
+        assert_eq!(least.iter().take(3).max(), Some(&10), "nobody is there");
         let greatest = Rank::Greatest.scores(&seen, 10, 1);
         assert_eq!(greatest.iter().position(|score| *score == 0), Some(4));
     }

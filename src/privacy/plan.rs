@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use datafusion::{arrow::array::RecordBatch, logical_expr::LogicalPlan};
+use datafusion::{arrow::array::RecordBatch, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -94,6 +94,7 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         }
         Typed::Public(_) => return Err(mixed("a public question needs no release")),
     };
+    few_steps(walk.releases.iter().map(|r| &r.input).chain(&walk.public_inputs).chain([&released]))?;
     let released = match asked.non_negative {
         true => display::non_negative(released, &walk.releases)?,
         false => released,
@@ -106,6 +107,27 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         passed,
         population_max: bounds.population_max,
     })
+}
+
+/// Steps that the rewriting may make of the steps asked.
+const STEPS_MAX: usize = 8192;
+
+/// What a rewriting puts into a plan twice, such as a side that is counted before it is joined, doubles at each level:
+/// this is the first that walks the whole, and it stops at the limit.
+fn few_steps<'p>(plans: impl Iterator<Item = &'p LogicalPlan>) -> Result<(), Refusal> {
+    let mut steps = 0;
+    for plan in plans {
+        let _ = plan.apply_with_subqueries(|_| {
+            steps += 1;
+            Ok(if steps > STEPS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+    }
+    match steps > STEPS_MAX {
+        true => {
+            Err(Refusal::TooComplex { limit: "fewer joins of persons, or fewer subqueries inside one another".into() })
+        }
+        false => Ok(()),
+    }
 }
 
 impl Analysis {

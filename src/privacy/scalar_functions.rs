@@ -30,7 +30,14 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     let known = call.facts()?;
     // The engine's own function is kept where it cannot fail on these types: the optimiser knows it.
     let timed = |t: &DataType| matches!(t, DataType::Date32 | DataType::Timestamp(_, None));
-    let total_on_times = matches!(name, "date_part" | "date_trunc") && call.data_type(1).is_some_and(timed);
+    // Truncation goes by nanoseconds, which end in 1677 and in 2262: what an interval has moved further out fails there.
+    let near = || call.range(1).is_some_and(|r| r.within(-NEAR, NEAR)) && known.holds;
+    let total_on_times = match name {
+        "date_part" => call.data_type(1).is_some_and(timed),
+        "date_trunc" => call.data_type(1).is_some_and(timed) && near(),
+        _ => false,
+    };
+    let known = Facts { nullable: known.nullable || (name == "date_trunc" && !total_on_times), ..known };
     let function = match line.verdict == Verdict::Guarded && !total_on_times {
         true => guarded(function),
         false => Arc::clone(function),
@@ -279,6 +286,8 @@ impl Call<'_> {
 
 /// Microseconds.
 const DAY: f64 = 86_400_000_000.0;
+/// As many microseconds on both sides of 1970 as nanoseconds fit in 64 bits, less two years.
+const NEAR: f64 = 290.0 * 365.0 * DAY;
 
 fn first(facts: &[Facts]) -> Facts {
     facts.first().cloned().unwrap_or_else(Facts::unknown)

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use datafusion::{
     common::{
         Column,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
         Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, SubqueryAlias,
@@ -166,6 +166,16 @@ impl<'a> Walk<'a> {
 
     /// The type of `plan`, with `plan` rewritten so that every Owned step carries its owner key.
     pub(super) fn node(&mut self, plan: &LogicalPlan) -> Result<Typed, Refusal> {
+        let mut typed = None;
+        // The engine's walk makes room on the stack before each step, so that no depth overflows it.
+        let _ = plan.apply(|p| {
+            typed = Some(self.node_here(p));
+            Ok(TreeNodeRecursion::Stop)
+        });
+        typed.unwrap_or_else(|| Err(mixed("write it with fewer nested steps")))
+    }
+
+    fn node_here(&mut self, plan: &LogicalPlan) -> Result<Typed, Refusal> {
         // It holds for the windows right below a SELECT list and for nothing else.
         if !matches!(plan, LogicalPlan::Window(_) | LogicalPlan::Filter(_)) {
             self.needed = None;

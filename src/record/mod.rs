@@ -74,7 +74,7 @@ impl Books {
     /// [`BooksFault`], also where there are books already.
     pub fn create(dir: &Path, keys: &Keys, enclave: &str, clock: Clock) -> Result<Self, BooksFault> {
         let signer = Signer::new(enclave, keys.log())?;
-        let store = Store::create(&dir.join(FILE), schema::MIGRATIONS)?;
+        let store = Store::create_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?;
         let books = Self { store, clock, signer: Arc::new(signer) };
         let verifier = books.signer.verifier().to_text();
         let enclave = enclave.to_owned();
@@ -92,7 +92,7 @@ impl Books {
     /// # Errors
     /// [`BooksFault`], also where another gateway has them open or the log key is not theirs.
     pub fn open(dir: &Path, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
-        let store = Store::open(&dir.join(FILE), schema::MIGRATIONS)?;
+        let store = Store::open_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?;
         let named = "SELECT name, verifier FROM enclave";
         let (enclave, verifier): (String, String) =
             store.read(|c| Ok::<_, BooksFault>(c.query_row(named, [], |row| Ok((row.get(0)?, row.get(1)?)))?))?;
@@ -224,7 +224,14 @@ impl Writing<'_> {
     }
 }
 
+/// The schema version of books that this program writes, and the newest that it reads.
+#[must_use]
+pub fn schema_version() -> u32 {
+    schema::MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0)
+}
+
 /// The database, in the enclave's directory.
+pub const BOOKS_FILE: &str = FILE;
 const FILE: &str = "books.db";
 
 #[cfg(test)]

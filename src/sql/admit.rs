@@ -8,7 +8,7 @@ use datafusion::{
     common::{
         Column, DataFusionError, Result as Planned, ScalarValue, SchemaError, TableReference,
         config::ConfigOptions,
-        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion, TreeNodeVisitor},
     },
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
@@ -39,11 +39,22 @@ pub struct Limits {
     pub columns_max: usize,
     /// Steps of the whole plan.
     pub steps_max: usize,
+    /// Operators in a row, as in `a OR b OR c`, with those that stand open around them.
+    pub operators_max: usize,
+    /// Levels of one expression of the planned question.
+    pub depth_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { text_bytes_max: 64 * 1024, nesting_max: 32, columns_max: 256, steps_max: 512 }
+        Self {
+            text_bytes_max: 64 * 1024,
+            nesting_max: 32,
+            columns_max: 256,
+            steps_max: 512,
+            operators_max: 1500,
+            depth_max: 200,
+        }
     }
 }
 
@@ -133,6 +144,8 @@ pub fn admit(
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
+    // First of all: a WITH that reads another twice doubles the steps, and everything below walks all of them.
+    within_limits(&plan, limits)?;
     only_asks(&plan)?;
     let types = parameter_types(&plan)?;
     let values = match parameters {
@@ -143,7 +156,6 @@ pub fn admit(
         Parameters::Open => types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?,
     };
     let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
-    within_limits(&plan, limits)?;
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
     let plan = normalise(plan).map_err(unplanned)?;
@@ -212,19 +224,46 @@ fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
 }
 
 fn within_limits(plan: &LogicalPlan, limits: &Limits) -> Result<(), Refusal> {
-    let (mut widest, mut steps) = (0, 0);
+    let (mut widest, mut steps, mut deepest) = (0, 0, Depth::default());
     let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| expr.visit(&mut deepest))?;
         widest = widest.max(node.schema().fields().len());
         steps += 1;
-        Ok(TreeNodeRecursion::Continue)
+        // Not one step further: there may be more of them than anyone can count.
+        Ok(if steps > limits.steps_max { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     if widest > limits.columns_max {
         return Err(Refusal::TooComplex { limit: format!("at most {} columns", limits.columns_max) });
+    }
+    if deepest.most > limits.depth_max {
+        return Err(Refusal::TooComplex { limit: format!("expressions of at most {} levels", limits.depth_max) });
     }
     if steps > limits.steps_max {
         return Err(Refusal::TooComplex { limit: format!("at most {} steps", limits.steps_max) });
     }
     Ok(())
+}
+
+/// How deep an expression is. The engine's own walk is safe on any stack; ours are not.
+#[derive(Default)]
+struct Depth {
+    now: usize,
+    most: usize,
+}
+
+impl<'n> TreeNodeVisitor<'n> for Depth {
+    type Node = Expr;
+
+    fn f_down(&mut self, _: &'n Expr) -> Planned<TreeNodeRecursion> {
+        self.now += 1;
+        self.most = self.most.max(self.now);
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn f_up(&mut self, _: &'n Expr) -> Planned<TreeNodeRecursion> {
+        self.now = self.now.saturating_sub(1);
+        Ok(TreeNodeRecursion::Continue)
+    }
 }
 
 /// `now()` and its kin become the date of the data version, so that a kept answer keeps its meaning.

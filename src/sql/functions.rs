@@ -15,13 +15,15 @@ use datafusion::{
 
 use super::{dialect, ranking};
 
-const REFUSED: [&str; 12] = [
+const REFUSED: [&str; 14] = [
     "arrow_cast",
     "arrow_metadata",
     "arrow_try_cast",
     "arrow_typeof",
+    "file_row_index",
     "generate_series",
     "get_field",
+    "input_file_name",
     "lpad",
     "range",
     "repeat",

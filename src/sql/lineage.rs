@@ -1,13 +1,13 @@
 //! Which columns of which tables does a plan touch, and in which position?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use datafusion::{
     common::{
         Column, DFSchema, Result,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, LogicalPlan},
+    logical_expr::{Distinct, Expr, LogicalPlan},
 };
 
 use super::catalogued;
@@ -15,6 +15,10 @@ use crate::terms::{ColumnUse, Position, Touched};
 
 /// A column of a stored table: schema, table, column.
 type Stored = (String, String, String);
+
+/// What was found already: by the address of a step, which stands still while the plan is walked, and a column of its
+/// output. Without it a column that each step reads twice would be followed twice as often at each.
+type Trail = HashMap<(*const LogicalPlan, Column), BTreeSet<Stored>>;
 
 /// Every table and column below `plan`, also inside subqueries of expressions.
 ///
@@ -27,6 +31,7 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
     let mut seen = Touched::default();
     let mut passed_on: BTreeSet<Stored> = BTreeSet::new();
     let mut uses: BTreeMap<Stored, BTreeSet<Position>> = BTreeMap::new();
+    let mut trail = Trail::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Some(table) = catalogued(scan)
@@ -34,7 +39,7 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
             seen.tables.insert((table.schema.clone(), table.name.clone()));
         }
         for (expr, position) in positions(node) {
-            let stored = origins(&expr, node)?;
+            let stored = origins(&expr, node, &mut trail)?;
             match position {
                 Some(position) => stored.into_iter().for_each(|s| {
                     uses.entry(s).or_default().insert(position);
@@ -71,6 +76,11 @@ fn positions(node: &LogicalPlan) -> Vec<(Expr, Option<Position>)> {
             }
             all
         }
+        LogicalPlan::Distinct(Distinct::On(on)) => {
+            let sorted = on.sort_expr.iter().flatten().map(|sort| &sort.expr);
+            let chosen = on.on_expr.iter().chain(sorted).map(|e| (e.clone(), Some(Position::Filter)));
+            chosen.chain(on.select_expr.iter().map(|e| (e.clone(), None))).collect()
+        }
         LogicalPlan::Join(join) => {
             let mut all = vec![];
             let _ = node.apply_expressions(|e| {
@@ -98,7 +108,7 @@ fn positions(node: &LogicalPlan) -> Vec<(Expr, Option<Position>)> {
 }
 
 /// The stored columns that `expr`, evaluated over the inputs of `node`, reads.
-fn origins(expr: &Expr, node: &LogicalPlan) -> Result<BTreeSet<Stored>> {
+fn origins(expr: &Expr, node: &LogicalPlan, trail: &mut Trail) -> Result<BTreeSet<Stored>> {
     let mut stored = BTreeSet::new();
     let inputs: Vec<&LogicalPlan> = match node {
         LogicalPlan::TableScan(_) => vec![node],
@@ -114,61 +124,76 @@ fn origins(expr: &Expr, node: &LogicalPlan) -> Result<BTreeSet<Stored>> {
         };
         // What a correlated subquery reads of the step around it stands in no expression of that step.
         for outer in subquery.iter().flat_map(|s| &s.outer_ref_columns) {
-            stored.extend(origins(outer, node)?);
+            stored.extend(origins(outer, node, trail)?);
         }
         let column = match e {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column,
             _ => return Ok(TreeNodeRecursion::Continue),
         };
         for input in &inputs {
-            follow(column, input, &mut stored)?;
+            stored.extend(follow(column, input, trail)?);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(stored)
 }
 
-/// Adds the stored columns from which `column` of `plan`'s output is computed.
-fn follow(column: &Column, plan: &LogicalPlan, stored: &mut BTreeSet<Stored>) -> Result<()> {
-    let Some(index) = plan.schema().maybe_index_of_column(column) else { return Ok(()) };
+/// The stored columns from which `column` of `plan`'s output is computed.
+fn follow(column: &Column, plan: &LogicalPlan, trail: &mut Trail) -> Result<BTreeSet<Stored>> {
+    let place = (std::ptr::from_ref(plan), column.clone());
+    if let Some(known) = trail.get(&place) {
+        return Ok(known.clone());
+    }
+    let found = follow_once(column, plan, trail)?;
+    trail.insert(place, found.clone());
+    Ok(found)
+}
+
+fn follow_once(column: &Column, plan: &LogicalPlan, trail: &mut Trail) -> Result<BTreeSet<Stored>> {
+    let Some(index) = plan.schema().maybe_index_of_column(column) else { return Ok(BTreeSet::new()) };
+    let computed = |expr: Option<&Expr>, trail: &mut Trail| match expr {
+        Some(expr) => origins(expr, plan, trail),
+        None => Ok(BTreeSet::new()),
+    };
     match plan {
         LogicalPlan::TableScan(scan) => {
-            if let Some(table) = catalogued(scan) {
-                stored.insert((table.schema.clone(), table.name.clone(), column.name.clone()));
-            }
-            Ok(())
+            let table = catalogued(scan).into_iter();
+            Ok(table.map(|t| (t.schema.clone(), t.name.clone(), column.name.clone())).collect())
         }
-        LogicalPlan::Projection(projection) => match projection.expr.get(index) {
-            Some(expr) => add(expr, plan, stored),
-            None => Ok(()),
-        },
-        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.iter().chain(&aggregate.aggr_expr).nth(index) {
-            Some(expr) => add(expr, plan, stored),
-            None => Ok(()),
-        },
+        LogicalPlan::Projection(projection) => computed(projection.expr.get(index), trail),
+        // It names its columns itself, as a SELECT list does.
+        LogicalPlan::Distinct(Distinct::On(on)) => computed(on.select_expr.get(index), trail),
+        LogicalPlan::Aggregate(aggregate) => {
+            computed(aggregate.group_expr.iter().chain(&aggregate.aggr_expr).nth(index), trail)
+        }
         LogicalPlan::Window(window) => {
             let passed = window.input.schema().fields().len();
             match index.checked_sub(passed).and_then(|i| window.window_expr.get(i)) {
-                Some(expr) => add(expr, plan, stored),
-                None => follow_index(index, window.input.schema(), &window.input, stored),
+                Some(expr) => computed(Some(expr), trail),
+                None => follow_index(index, window.input.schema(), &window.input, trail),
             }
         }
-        LogicalPlan::SubqueryAlias(alias) => follow_index(index, alias.input.schema(), &alias.input, stored),
+        LogicalPlan::SubqueryAlias(alias) => follow_index(index, alias.input.schema(), &alias.input, trail),
         LogicalPlan::Union(union) => {
-            union.inputs.iter().try_for_each(|input| follow_index(index, input.schema(), input, stored))
+            let mut stored = BTreeSet::new();
+            for input in &union.inputs {
+                stored.extend(follow_index(index, input.schema(), input, trail)?);
+            }
+            Ok(stored)
         }
-        other => other.inputs().into_iter().try_for_each(|input| follow(column, input, stored)),
+        other => {
+            let mut stored = BTreeSet::new();
+            for input in other.inputs() {
+                stored.extend(follow(column, input, trail)?);
+            }
+            Ok(stored)
+        }
     }
 }
 
-fn follow_index(index: usize, schema: &DFSchema, plan: &LogicalPlan, stored: &mut BTreeSet<Stored>) -> Result<()> {
+fn follow_index(index: usize, schema: &DFSchema, plan: &LogicalPlan, trail: &mut Trail) -> Result<BTreeSet<Stored>> {
     match schema.iter().nth(index) {
-        Some(field) => follow(&Column::from(field), plan, stored),
-        None => Ok(()),
+        Some(field) => follow(&Column::from(field), plan, trail),
+        None => Ok(BTreeSet::new()),
     }
-}
-
-fn add(expr: &Expr, node: &LogicalPlan, stored: &mut BTreeSet<Stored>) -> Result<()> {
-    stored.extend(origins(expr, node)?);
-    Ok(())
 }

@@ -1,8 +1,11 @@
 //! Is this text a question, a setting, or something this door does not do?
 
+use std::collections::HashMap;
+
 use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Set, Statement, Value},
     dialect::PostgreSqlDialect,
+    keywords::Keyword,
     parser::{Parser, ParserError},
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
@@ -42,6 +45,8 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     }
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
     let tokens = numbered(tokens.map_err(|fault| not_sql(&fault.into(), limits))?)?;
+    short_chains(&tokens, limits)?;
+    few_copies(&tokens)?;
     let mut statements = Parser::new(&PostgreSqlDialect {})
         .with_recursion_limit(limits.nesting_max)
         .with_tokens_with_locations(tokens)
@@ -66,6 +71,99 @@ fn numbered(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, Refusa
         true => Err(not_a_question("write parameters as ? or as $1, $2 and so on, not both")),
         false => Ok(tokens),
     }
+}
+
+/// Operators in a row make a tree as deep as they are many: the parser builds it in a loop, but whoever walks it later
+/// needs a stack as deep. Counted are those since the last comma, with those of all that is still open. Words decide
+/// nothing here: any of them may be the name of a column.
+fn short_chains(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Refusal> {
+    let (mut open, mut here, mut around, mut sets) = (vec![], 0_usize, 0_usize, 0_usize);
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                // A call or an index is one more operator.
+                open.push(here + 1);
+                around += here + 1;
+                here = 0;
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                here = open.pop().unwrap_or(here);
+                around = around.saturating_sub(here);
+            }
+            Token::Comma => here = 0,
+            Token::Word(word) => match word.keyword {
+                Keyword::NoKeyword => {}
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => sets += 1,
+                // AND, OR, IS, LIKE, COLLATE and many others.
+                _ => here += 1,
+            },
+            Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Placeholder(_)
+            | Token::Whitespace(_)
+            | Token::Period
+            | Token::EOF => {}
+            _ => here += 1,
+        }
+        if around + here > limits.operators_max || sets > limits.steps_max / 2 {
+            return Err(Refusal::TooComplex { limit: format!("at most {} operators in a row", limits.operators_max) });
+        }
+    }
+    Ok(())
+}
+
+/// Steps of a WITH, written out wherever it is read.
+const COPIES_MAX: u64 = 65_536;
+
+/// A WITH that reads the one before twice doubles what the planner writes out: forty of them never end. `name AS (` begins
+/// one; a word in it that names an earlier one counts as a reading of it, column or not.
+fn few_copies(tokens: &[TokenWithSpan]) -> Result<(), Refusal> {
+    /// A parenthesis that is open.
+    struct Open {
+        /// The WITH that it defines.
+        defines: Option<String>,
+        /// The word before it.
+        before: Option<String>,
+        steps: u64,
+    }
+    let mut known: HashMap<String, u64> = HashMap::new();
+    let mut open = vec![Open { defines: None, before: None, steps: 1 }];
+    let (mut named, mut last): (Option<String>, Option<String>) = (None, None);
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::LParen => open.push(Open { defines: named.take(), before: last.take(), steps: 1 }),
+            Token::RParen if open.len() > 1 => {
+                let Some(Open { defines, before, steps }) = open.pop() else { continue };
+                match (defines, open.last_mut()) {
+                    (Some(name), _) => {
+                        let known = known.entry(name).or_default();
+                        *known = steps.max(*known);
+                    }
+                    (None, Some(around)) => around.steps = around.steps.saturating_add(steps - 1),
+                    (None, None) => {}
+                }
+                // `name (columns) AS (` names it as well.
+                (named, last) = (None, before);
+            }
+            Token::Word(word) => {
+                let name = word.value.to_lowercase();
+                if let (Some(steps), Some(here)) = (known.get(&name), open.last_mut()) {
+                    here.steps = here.steps.saturating_add(*steps);
+                }
+                match word.keyword {
+                    Keyword::AS => named = last.take(),
+                    Keyword::NOT | Keyword::MATERIALIZED => {}
+                    _ => (named, last) = (None, Some(name)),
+                }
+            }
+            _ => (named, last) = (None, None),
+        }
+        if open.iter().any(|open| open.steps > COPIES_MAX) {
+            return Err(Refusal::TooComplex { limit: format!("WITH of at most {COPIES_MAX} steps written out") });
+        }
+    }
+    Ok(())
 }
 
 fn classify(statement: Statement) -> Result<Call, Refusal> {
@@ -224,5 +322,46 @@ mod tests {
         assert_eq!(code(&huge), "too_complex");
         let deep = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert_eq!(code(&deep), "too_complex");
+    }
+
+    #[test]
+    fn a_with_that_is_written_out_too_often_is_too_complex() {
+        for (begins, reads) in
+            [("AS", "w"), ("AS MATERIALIZED", "w"), ("(x) AS NOT MATERIALIZED", "W"), ("(x) AS", "w")]
+        {
+            let doubled = |i| format!("w{} {begins} (SELECT a.x FROM {reads}{i} a, {reads}{i} b)", i + 1);
+            let more: Vec<String> = (0..40).map(doubled).collect();
+            let sql = format!("WITH w0 AS (SELECT 1 AS x), {} SELECT x FROM w40", more.join(", "));
+            assert_eq!(code(&sql), "too_complex", "{begins}");
+        }
+        let chain = |i| format!("w{} AS (SELECT x FROM w{i} JOIN (SELECT y FROM w0) AS z ON x = y)", i + 1);
+        let more: Vec<String> = (0..40).map(chain).collect();
+        assert_eq!(code(&format!("WITH w0 AS (SELECT 1 AS x), {} SELECT x FROM w40", more.join(", "))), "admitted");
+    }
+
+    #[test]
+    fn chains_of_operators_are_too_complex_and_long_lists_are_not() {
+        let chain = |term: &str, times: usize| format!("SELECT {}", vec![term; times].join(" "));
+        for deep in [
+            chain("a OR", 2_000) + " b",
+            chain("a +", 2_000) + " b",
+            format!("SELECT a{}", "::INT".repeat(2_000)),
+            format!("SELECT a{}", " IS NULL".repeat(2_000)),
+            format!("SELECT a{}", " COLLATE b".repeat(2_000)),
+            chain("CASE WHEN a THEN b END +", 2_000) + " c",
+            chain("a(b) +", 2_000) + " c",
+            chain("a + then + end + from +", 500) + " c",
+            format!("SELECT {}1", "1 UNION ALL SELECT ".repeat(2_000)),
+        ] {
+            assert_eq!(code(&deep), "too_complex", "{}", &deep[..60]);
+        }
+        for long in [
+            format!("SELECT a FROM t WHERE a IN ({}1)", "1,".repeat(20_000)),
+            format!("SELECT {}1", "a + b, ".repeat(5_000)),
+            format!("SELECT CASE {} END FROM t", "WHEN a = 1 AND b > 2 THEN 3 ".repeat(200)),
+            chain("a = 1 OR", 200) + " b = 2",
+        ] {
+            assert_eq!(code(&long), "admitted", "{}", &long[..60]);
+        }
     }
 }

@@ -23,6 +23,20 @@ pub enum StoreFault {
         /// Where it is.
         path: PathBuf,
     },
+    /// Anybody who has the file can read it.
+    #[error("{path} is not encrypted: sekisho keys seal encrypts it, while no gateway runs")]
+    InClear {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The key is not that of the database, or its first page is damaged: one cannot be told from the other.
+    #[error(
+        "{path} does not open with these keys: they belong to other books, or the file is damaged. Nothing was touched"
+    )]
+    NotReadable {
+        /// The database.
+        path: PathBuf,
+    },
     /// A later version of the program wrote it.
     #[error("the books have schema version {found}, this program knows {known}: use a newer program")]
     Newer {

@@ -5,6 +5,8 @@
 //! file keeps a second gateway out. After a commit of unknown outcome the store is poisoned and answers nothing more
 //! until it is opened again.
 
+mod cipher;
+mod copy;
 mod fault;
 mod lock;
 mod migrate;
@@ -22,6 +24,7 @@ use std::{
 
 use rusqlite::Connection;
 
+pub use copy::{copy_out, encrypt, look_at};
 pub use fault::StoreFault;
 pub use migrate::Migration;
 
@@ -38,32 +41,57 @@ struct Inner {
 }
 
 impl Store {
-    /// Makes a new database at `path` with the newest schema; durable when this returns.
+    /// Makes a new encrypted database at `path` with the newest schema; durable when this returns.
     ///
     /// # Errors
     /// [`StoreFault::AlreadyThere`] where the file exists, [`StoreFault::Locked`] where another gateway holds it.
-    pub fn create(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
+    pub fn create_under(path: &Path, migrations: &'static [Migration], key: &[u8; 32]) -> Result<Self, StoreFault> {
         let lock = lock::Lock::take(path)?;
         open::make_file(path)?;
-        Self::start(path, migrations, lock)
+        Self::start(path, migrations, lock, cipher::Cipher::of(Some(key)))
     }
 
-    /// Opens the database at `path` and brings its schema up to date.
+    /// Opens the encrypted database at `path` and brings its schema up to date.
     ///
     /// # Errors
     /// [`StoreFault::Absent`], [`StoreFault::Locked`] where another gateway holds it, [`StoreFault::Newer`] where a later
-    /// version of the program wrote it.
-    pub fn open(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
+    /// version of the program wrote it, [`StoreFault::InClear`] where it is not encrypted, [`StoreFault::NotReadable`] where
+    /// the key is another one.
+    pub fn open_under(path: &Path, migrations: &'static [Migration], key: &[u8; 32]) -> Result<Self, StoreFault> {
         let lock = lock::Lock::take(path)?;
-        Self::start(path, migrations, lock)
+        Self::start(path, migrations, lock, cipher::Cipher::of(Some(key)))
     }
 
-    fn start(path: &Path, migrations: &[Migration], lock: lock::Lock) -> Result<Self, StoreFault> {
-        let mut connection = open::writing(path)?;
+    /// As [`Store::create_under`], in clear: what earlier versions wrote.
+    ///
+    /// # Errors
+    /// As [`Store::create_under`].
+    pub fn create(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
+        let lock = lock::Lock::take(path)?;
+        open::make_file(path)?;
+        Self::start(path, migrations, lock, cipher::Cipher::of(None))
+    }
+
+    /// As [`Store::open_under`], in clear.
+    ///
+    /// # Errors
+    /// As [`Store::open_under`].
+    pub fn open(path: &Path, migrations: &'static [Migration]) -> Result<Self, StoreFault> {
+        let lock = lock::Lock::take(path)?;
+        Self::start(path, migrations, lock, cipher::Cipher::of(None))
+    }
+
+    fn start(
+        path: &Path,
+        migrations: &[Migration],
+        lock: lock::Lock,
+        cipher: cipher::Cipher,
+    ) -> Result<Self, StoreFault> {
+        let mut connection = open::writing(path, &cipher)?;
         migrate::migrate(&mut connection, migrations)?;
         let poison = Arc::new(Poison::default());
         let writer = writer::Writer::start(connection, Arc::clone(&poison))?;
-        let readers = readers::Readers::new(path);
+        let readers = readers::Readers::new(path, cipher);
         Ok(Self(Arc::new(Inner { writer, readers, poison, _lock: lock })))
     }
 
@@ -131,6 +159,14 @@ pub fn to_column(count: u64) -> Result<i64, StoreFault> {
 /// [`StoreFault::Number`] below zero.
 pub fn from_column(column: i64) -> Result<u64, StoreFault> {
     u64::try_from(column).map_err(|_| StoreFault::Number)
+}
+
+/// Opens an encrypted database beside everything else, to look at or to meddle with it.
+#[cfg(test)]
+pub(crate) fn meddle(path: &Path, key: &[u8; 32]) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    cipher::Cipher::of(Some(key)).unlock(&connection, path).unwrap();
+    connection
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreFault;
+use super::{StoreFault, cipher::Cipher};
 
 /// Makes the empty file first, owner-only: SQLite gives its journal files the same mode.
 pub(super) fn make_file(path: &Path) -> Result<(), StoreFault> {
@@ -25,12 +25,13 @@ pub(super) fn make_file(path: &Path) -> Result<(), StoreFault> {
 }
 
 /// The one connection that writes.
-pub(super) fn writing(path: &Path) -> Result<Connection, StoreFault> {
+pub(super) fn writing(path: &Path, cipher: &Cipher) -> Result<Connection, StoreFault> {
     if !path.is_file() {
         return Err(StoreFault::Absent { path: path.to_owned() });
     }
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    cipher.unlock(&connection, path)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(StoreFault::Broken { what: "journal mode" });
@@ -43,9 +44,10 @@ pub(super) fn writing(path: &Path) -> Result<Connection, StoreFault> {
 }
 
 /// A connection that can only read.
-pub(super) fn reading(path: &Path) -> Result<Connection, StoreFault> {
+pub(super) fn reading(path: &Path, cipher: &Cipher) -> Result<Connection, StoreFault> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    cipher.unlock(&connection, path)?;
     connection.pragma_update(None, "query_only", true)?;
     settle_in(&connection)?;
     Ok(connection)

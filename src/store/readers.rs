@@ -7,17 +7,18 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{StoreFault, open};
+use super::{StoreFault, cipher::Cipher, open};
 
 /// Connections that only read, kept for the next reader.
 pub(super) struct Readers {
     path: PathBuf,
+    cipher: Cipher,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+    pub(super) fn new(path: &Path, cipher: Cipher) -> Self {
+        Self { path: path.to_owned(), cipher, idle: Mutex::new(Vec::new()) }
     }
 
     pub(super) fn read<T, E>(&self, look: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E>
@@ -26,7 +27,7 @@ impl Readers {
     {
         let connection = match self.idle().pop() {
             Some(connection) => connection,
-            None => open::reading(&self.path)?,
+            None => open::reading(&self.path, &self.cipher)?,
         };
         let seen = {
             // One snapshot for everything that `look` reads; the rollback on drop only ends it.

@@ -112,6 +112,11 @@ pub enum Refusal {
         /// Why, in words.
         reason: String,
     },
+    /// A token of the identity provider is genuine, and yet opens nothing here.
+    TokenNotAccepted {
+        /// Why, in words.
+        reason: String,
+    },
     /// All places for questions are taken.
     Busy,
     /// Anything that went wrong after data was touched: one constant sentence.
@@ -148,6 +153,7 @@ impl Refusal {
             Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::Cancelled => "cancelled",
             Self::CertificateNotAccepted { .. } => "certificate_not_accepted",
+            Self::TokenNotAccepted { .. } => "token_not_accepted",
             Self::Busy => "busy",
             Self::Failed { .. } => "failed",
         }
@@ -196,6 +202,7 @@ impl Refusal {
             }
             Self::Cancelled => "cancelled; what was asked stays charged, and its answer, if there is one, is kept for you".into(),
             Self::CertificateNotAccepted { reason } => format!("this client certificate opens nothing here: {reason}"),
+            Self::TokenNotAccepted { reason } => format!("this token opens nothing here: {reason}"),
             Self::Busy => "all places are taken; ask again in a moment".into(),
             Self::Failed { entry: Some(entry) } => format!("failed; quote entry {entry} to the operator"),
             Self::Failed { entry: None } => "failed; tell the operator".into(),
@@ -236,6 +243,7 @@ impl Refusal {
             }
             Self::Cancelled => "取り消されました。質問の予算は使われたままで、回答は保存されています".into(),
             Self::CertificateNotAccepted { reason } => format!("このクライアント証明書は使えません: {reason}"),
+            Self::TokenNotAccepted { reason } => format!("このトークンは使えません: {reason}"),
             Self::Busy => "混み合っています。少し待ってからもう一度質問してください".into(),
             Self::Failed { entry: Some(entry) } => format!("失敗しました。運用者に記録番号 {entry} を伝えてください"),
             Self::Failed { entry: None } => "失敗しました。運用者に連絡してください".into(),

@@ -214,3 +214,17 @@ async fn garbage_for_bound_parameters_is_refused_and_a_message_too_large_too() {
     served.serves_others().await;
     served.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_its_health_needs_no_account() {
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+    let served = Served::new(DoorLimits::default()).await;
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&served.certificates.ca_pem));
+    let endpoint = Endpoint::from_shared(format!("https://{}", served.address)).unwrap().tls_config(tls).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    for service in ["arrow.flight.protocol.FlightService", ""] {
+        let asked = HealthCheckRequest { service: service.into() };
+        assert_eq!(health.check(asked).await.unwrap().get_ref().status(), ServingStatus::Serving, "{service}");
+    }
+    served.close().await;
+}

@@ -192,3 +192,14 @@ async fn a_permit_ends_at_its_hour_and_when_it_is_revoked() {
     let hanako = house.asker("hanako", "P-WIDE").await;
     assert_eq!(hanako.refusal(&different(0)).await.code(), "permit_not_active");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_p_1_is_not_shown_the_budget_of_p_10() {
+    let house = House::new().await;
+    house.grant(wide("P-1", "hanako")).await;
+    house.grant(wide("P-10", "jiro")).await;
+    let hanako = house.asker("hanako", "P-1").await;
+    let body = serde_json::Value::Null;
+    let shown = house.gateway.administer(&hanako.session, "budget.show", body).await.unwrap().to_string();
+    assert!(shown.contains("permit/P-1\"") && !shown.contains("P-10"), "{shown}");
+}

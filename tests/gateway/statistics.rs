@@ -100,3 +100,19 @@ async fn no_count_is_negative_where_that_is_wanted() {
     assert!(shown.kept(), "the same draws, shown otherwise");
     assert!(shown.numbers("n").iter().all(|n| n.is_some_and(|n| n >= 0.0)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quotient_of_two_noisy_counts_has_an_interval_of_its_own() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("intervals", "on").await;
+    let sql = "SELECT COUNT(*) AS n, COUNT(DISTINCT person_id) AS k, 1.0 * COUNT(*) / COUNT(DISTINCT person_id) AS each
+               FROM demo.visit_occurrence";
+    let answer = asker.ask(sql).await;
+    let one = |name: &str| answer.numbers(name)[0].unwrap();
+    assert_eq!(answer.names(), ["n", "n_lo", "n_hi", "k", "k_lo", "k_hi", "each", "each_lo", "each_hi"]);
+    let half = |name: &str| (one(&format!("{name}_hi")) - one(&format!("{name}_lo"))) / 2.0;
+    let expected = (half("n") + one("each").abs() * half("k")) / one("k").abs();
+    assert!((half("each") - expected).abs() < 1e-6 * expected, "{} for {expected}", half("each"));
+    assert!((one("each") - one("n") / one("k")).abs() < 1e-9);
+}

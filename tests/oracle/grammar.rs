@@ -172,62 +172,6 @@ impl Gen {
         }
     }
 
-    fn aggregate(&mut self, cols: &[Col]) -> String {
-        let owner = cols.iter().find(|c| c.owner).map(|c| c.sql.clone());
-        let call = match (self.rng.random_range(0..10), owner) {
-            (0 | 1, _) => {
-                self.label("count(*)");
-                "COUNT(*)".to_owned()
-            }
-            (2, _) => {
-                self.label("count(e)");
-                let ty = *self.pick(&[Ty::Int, Ty::Float, Ty::Text, Ty::Date, Ty::Bool]);
-                match (self.one_in(3), cols.choose(&mut self.rng)) {
-                    (true, Some(column)) => format!("COUNT({})", column.sql),
-                    _ => format!("COUNT({})", self.expr(cols, ty, 2)),
-                }
-            }
-            (3, _) if cols.iter().any(|c| c.half) => {
-                self.label("count(distinct owner or null)");
-                format!("COUNT(DISTINCT {})", cols.iter().find(|c| c.half).unwrap().sql)
-            }
-            (3 | 4, Some(owner)) => {
-                self.label("count(distinct person)");
-                format!("COUNT(DISTINCT {owner})")
-            }
-            (5, _) if self.wild && self.one_in(10) => {
-                self.label("aggregate of any column");
-                let column = cols.choose(&mut self.rng).map_or("1".into(), |c| c.sql.clone());
-                let call = *self.pick(&[
-                    "COUNT(DISTINCT {})",
-                    "approx_distinct({})",
-                    "MIN({})",
-                    "MAX({})",
-                    "SUM(DISTINCT {})",
-                    "STDDEV({})",
-                    "MEDIAN({})",
-                ]);
-                call.replace("{}", &column)
-            }
-            (5..=7, _) if self.one_in(2) => self.statistic(cols),
-            (5..=7, _) => {
-                self.label("sum");
-                format!("SUM({})", self.bounded_number(cols))
-            }
-            _ => {
-                self.label("avg");
-                format!("AVG({})", self.bounded_number(cols))
-            }
-        };
-        match self.one_in(4) {
-            true => {
-                self.label("aggregate filter");
-                format!("{call} FILTER (WHERE {})", self.boolean(cols, 1))
-            }
-            false => call,
-        }
-    }
-
     fn source(&mut self, depth: u32) -> Source {
         match self.rng.random_range(0..10) {
             0..=2 if depth > 0 => self.join_persons(depth),

@@ -392,7 +392,7 @@ fn not_in_over_nulls_means_what_the_standard_says() {
         ("v.code NOT IN (SELECT concept_id FROM vocab.concept WHERE FALSE)", "TRUE"),
         ("(v.code IN (SELECT concept_id FROM vocab.alias)) IS NULL", "v.code IS NULL OR v.code NOT IN (1, 2, 3, 9)"),
     ];
-    let asked = Asked { rows_per_group: Some(u32::MAX), groups: Some(u32::MAX), intervals: false, ..Asked::default() };
+    let asked = Asked { rows_per_group: Some(u32::MAX), groups: Some(u32::MAX), ..Asked::default() };
     let bounds = Bounds { work_rows_max: 1 << 22, cells_max: 100_000, population_max: 64 };
     for number in 0..6 {
         let (database, plain) = world.database(number);

@@ -11,6 +11,7 @@ mod determinism;
 mod expressions;
 mod functions;
 mod grammar;
+mod hostile;
 mod meaning;
 mod mechanisms;
 mod operators;

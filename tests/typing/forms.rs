@@ -1,4 +1,4 @@
-//! Which questions, as they are written, are answered, and which are refused with which word?
+//! What becomes of the questions that researchers write?
 
 /// Typed and planned.
 pub const ANSWERED: &[&str] = &[

@@ -15,7 +15,10 @@ use datafusion::{
         compute::concat_batches,
         datatypes::Int64Type,
     },
-    parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    parquet::arrow::{
+        ArrowWriter,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
 };
 use tempfile::TempDir;
 
@@ -205,8 +208,10 @@ impl Enclave {
 
     pub(super) fn rows_of(&self, version: u32, table: &str) -> RecordBatch {
         let dir = self.data().join(format!("v{version}"));
-        let files = Manifest::read(&dir).unwrap().files(table, None);
-        let batches: Vec<_> = files.iter().flat_map(|file| read_file(&dir.join(file))).collect();
+        let manifest = Manifest::read(&dir).unwrap();
+        let key = manifest.version_key(self.load().file_key).unwrap();
+        let files = manifest.files(table, None);
+        let batches: Vec<_> = files.iter().flat_map(|file| read_file(&dir.join(file), key.as_ref())).collect();
         concat_batches(&batches[0].schema(), &batches).unwrap()
     }
 
@@ -229,8 +234,14 @@ impl Enclave {
     }
 }
 
-pub(super) fn read_file(path: &Path) -> Vec<RecordBatch> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+pub(super) fn read_file(path: &Path, key: Option<&VersionKey>) -> Vec<RecordBatch> {
+    let options = ArrowReaderOptions::new();
+    let options = match key {
+        Some(key) => options.with_file_decryption_properties(key.decryption().unwrap()),
+        None => options,
+    };
+    let file = File::open(path).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
     let schema = Arc::clone(reader.schema());
     let rows: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     if rows.is_empty() { vec![RecordBatch::new_empty(schema)] } else { rows }

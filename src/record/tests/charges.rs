@@ -31,7 +31,7 @@ fn a_charge_is_durable_before_data_is_read() {
     let (enclave, books) = Enclave::new();
     let reservation = books.reserve(charge("P-1", pure(0.5)), question()).unwrap();
     // What another process finds in the file while this one still runs.
-    let other = rusqlite::Connection::open(enclave.dir.path().join(FILE)).unwrap();
+    let other = crate::store::meddle(&enclave.dir.path().join(FILE), enclave.keys.books().bytes());
     let committed: String =
         other.query_row("SELECT committed FROM caps WHERE name = 'population/jp'", [], |row| row.get(0)).unwrap();
     assert_eq!(serde_json::from_str::<Loss>(&committed).unwrap(), pure(0.5));
