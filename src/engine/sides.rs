@@ -1,6 +1,7 @@
 //! Which side of a join is held in memory, and which streams by in owner order?
 //!
-//! A hash join holds its left side and keeps the order of its right one. Public tables and those with few rows a person
+//! A hash join holds its left side and keeps the order of its right one, also where rows of one side are only marked by
+//! the other. Public tables and those with few rows a person
 //! go to the left, so that a long table of events is neither held nor sorted again. The sizes compared are those that
 //! the catalogue declares: nothing of the data decides.
 
@@ -34,6 +35,9 @@ fn turned(kind: JoinType) -> Option<JoinType> {
         JoinType::Inner => Some(JoinType::Inner),
         JoinType::Left => Some(JoinType::Right),
         JoinType::Right => Some(JoinType::Left),
+        JoinType::LeftMark => Some(JoinType::RightMark),
+        JoinType::LeftSemi => Some(JoinType::RightSemi),
+        JoinType::LeftAnti => Some(JoinType::RightAnti),
         _ => None,
     }
 }
@@ -66,6 +70,11 @@ fn rows(plan: &LogicalPlan) -> u64 {
         },
         // Grouped by the person alone, or by more.
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.len() == 1 => below().map(|r| r.min(1)).sum(),
+        LogicalPlan::Join(join)
+            if matches!(join.join_type, JoinType::LeftMark | JoinType::LeftSemi | JoinType::LeftAnti) =>
+        {
+            rows(&join.left)
+        }
         LogicalPlan::Join(_) => below().filter(|rows| *rows > 0).fold(0, |all, rows| all.max(1).saturating_mul(rows)),
         _ => below().fold(0, u64::saturating_add),
     }

@@ -122,7 +122,8 @@ fn scalar_of_person(
         }
     }
     let whole = built(Aggregate::try_new(Arc::new(inner.plan.clone()), groups.clone(), aggregate.aggr_expr.clone()))?;
-    let by_owner = groups.len() == 1;
+    // An owner-or-NULL would find the value on some of a person's rows alone.
+    let by_owner = groups.len() == 1 && on.iter().all(|(l, _)| owned.is_owner(l));
     let per_person = per_person::aggregate(walk, &whole, inner)?;
     let place = |expr: &Expr| groups.iter().position(|g| g == expr);
     let on = on.iter().map(|(l, r)| Some((l.clone(), place(r)?))).collect::<Option<Vec<_>>>();

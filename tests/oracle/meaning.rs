@@ -22,7 +22,7 @@ use sekisho::{
 use super::{
     database::{DATASET, Database, Manner, VOCABULARY},
     grammar::Question,
-    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime},
+    run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, say},
     statistics,
 };
 
@@ -100,6 +100,7 @@ fn one_question(world: &World, number: u64) -> Case {
             Ok(near) => near,
             // The gateway finds that out before it charges, and refuses (`Engine::rehearse`).
             Err(unplanned) if unplanned.starts_with("Planned(") => {
+                say(&format!("the engine cannot plan: {}\n{unplanned}", question.core));
                 (case.answered, case.refused) = (false, Some("engine_unplanned"));
                 return None;
             }
