@@ -54,7 +54,7 @@ fn main() {
     let _receipt = books.release(reservation, released(n)).unwrap();
     for callers in [1, 16, 256] {
         measure("kept answers, recorded", callers, seconds, || {
-            let kept = books.kept(&key(n), &permit_id(), |_| true).unwrap().unwrap();
+            let kept = books.kept(&key(n), &permit_id(), |_, _| true).unwrap().unwrap();
             let _receipt = books.serve_kept(charge(), question(n), &kept).unwrap();
         });
     }
@@ -154,6 +154,7 @@ fn released(n: u64) -> Released {
         answer_sha256: Sha256::digest(&answer_ipc).into(),
         answer_ipc,
         half_widths: vec![12.0],
+        epsilon: 0.05,
         mechanisms: json!([{"mechanism": "laplace", "scale": "20", "bound_per_group": 1}]),
     }
 }

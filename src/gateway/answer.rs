@@ -352,8 +352,12 @@ impl Gateway {
         admission: &Admission,
     ) -> Result<Option<Release>, Refusal> {
         let (books, permit, wanted) = (self.books.clone(), charge.permit.clone(), plan.half_widths());
-        let accurate = move |had: &[f64]| {
-            had.len() == wanted.len() && had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9))
+        // Asked for in a budget, an answer that this permit bought for as much serves, whatever noise that budget buys by now.
+        let budget = asking.settings.accuracy.is_none().then_some(plan.priced().epsilon);
+        let accurate = move |had: &[f64], bought: Option<f64>| {
+            let as_dear = bought.zip(budget).is_some_and(|(bought, budget)| bought >= budget * (1.0 - 1e-9));
+            let as_close = had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9));
+            as_dear || (had.len() == wanted.len() && as_close)
         };
         let found = blocking(move || books.kept(&key, &permit, accurate)).await?.map_err(|fault| failed(&fault))?;
         let Some(found) = found else { return Ok(None) };

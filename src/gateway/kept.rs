@@ -56,6 +56,7 @@ pub(super) fn released(plan: &Plan, key: [u8; 32], noisy: &Noisy) -> Result<Rele
         answer_sha256: Sha256::digest(&answer_ipc).into(),
         answer_ipc,
         half_widths: plan.half_widths(),
+        epsilon: plan.priced().epsilon,
         mechanisms: plan.priced().mechanisms.iter().map(described).collect(),
     })
 }

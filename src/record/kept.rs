@@ -62,9 +62,13 @@ CREATE TABLE kept (
 CREATE INDEX kept_by_key ON kept (key, permit);
 ";
 
+/// A later step of the schema: what was spent on an answer. Unknown for those kept before.
+pub(super) const EPSILON: &str = "ALTER TABLE answers ADD COLUMN epsilon REAL";
+
 impl Books {
-    /// The kept answer for `key` whose half-widths are `accurate` enough, for an asker under `permit`: the newest that this
-    /// permit bought, else the newest that any other bought. To hand it out, call [`Books::serve_kept`].
+    /// The kept answer for `key` that is `accurate` enough by its half-widths and, where this permit bought it, by the ε that
+    /// it was bought for: which noise that ε buys depends on what was spent by then, and asking again must not buy another.
+    /// For an asker under `permit`: the newest that this permit bought, else the newest that any other bought. To hand it out, call [`Books::serve_kept`].
     ///
     /// # Errors
     /// [`BooksFault`].
@@ -72,18 +76,19 @@ impl Books {
         &self,
         key: &[u8; 32],
         permit: &PermitId,
-        accurate: impl Fn(&[f64]) -> bool,
+        accurate: impl Fn(&[f64], Option<f64>) -> bool,
     ) -> Result<Option<Kept>, BooksFault> {
         self.store.read(|c| {
             let mut statement = c.prepare_cached(
-                "SELECT answers.entry, half_widths, mechanisms, answers.answer, permit, receipt, release
+                "SELECT answers.entry, half_widths, mechanisms, answers.answer, permit, receipt, release, epsilon
                  FROM kept JOIN answers ON kept.answer = answers.entry
                  WHERE key = ?1 ORDER BY permit = ?2 DESC, release DESC",
             )?;
             let mut rows = statement.query(params![key, permit.as_str()])?;
             while let Some(row) = rows.next()? {
                 let half_widths = floats(&row.get::<_, Vec<u8>>(1)?)?;
-                if !accurate(&half_widths) {
+                let own = row.get::<_, String>(4)? == permit.as_str();
+                if !accurate(&half_widths, row.get::<_, Option<f64>>(7)?.filter(|_| own)) {
                     continue;
                 }
                 let broken = |_| StoreFault::Broken { what: "kept answer" };
@@ -153,11 +158,12 @@ pub(super) fn keep_answer(
 ) -> Result<EntryNumber, BooksFault> {
     let half_widths: Vec<u8> = released.half_widths.iter().flat_map(|width| width.to_le_bytes()).collect();
     let mechanisms = released.mechanisms.to_string();
-    connection.prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+    connection.prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
         to_column(entry.0)?,
         half_widths,
         mechanisms,
-        released.answer_ipc
+        released.answer_ipc,
+        released.epsilon
     ])?;
     Ok(entry)
 }

@@ -89,6 +89,8 @@ pub struct Released {
     pub answer_sha256: [u8; 32],
     /// The 95 % half-width of each noisy column, in the order of the answer's columns.
     pub half_widths: Vec<f64>,
+    /// The ε that was spent on it: asked again for as much under the same permit, it serves.
+    pub epsilon: f64,
     /// Which mechanisms drew, with their bounds and scales: public facts only.
     pub mechanisms: Value,
 }

@@ -26,7 +26,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 3,
         name: "checkpoints at fixed instants, restored copies",
-        batches: &[publish::SCHEMA, restore::SCHEMA, ledger::MARKS],
+        batches: &[publish::SCHEMA, restore::SCHEMA, ledger::MARKS, kept::EPSILON],
     },
 ];
 

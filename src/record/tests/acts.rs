@@ -78,7 +78,7 @@ impl Act {
             Self::ServeKept | Self::SellAgain => {
                 buy("P-1");
                 let id = if self == Self::ServeKept { "P-1" } else { "P-2" };
-                let kept = books.kept(&[7; 32], &permit_id(id), |_| true).unwrap().unwrap();
+                let kept = books.kept(&[7; 32], &permit_id(id), |_, _| true).unwrap().unwrap();
                 Box::new(move |b| {
                     b.serve_kept(charge(id, pure(0.25)), question(), &kept).map(drop).map_err(|e| e.to_string())
                 })

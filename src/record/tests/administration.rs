@@ -207,7 +207,7 @@ fn nothing_printed_shows_a_question_or_an_answer() {
     let reservation = books.reserve(charge("P-1", pure(0.1)), Admission { sql, ..question() }).unwrap();
     let mut shown = format!("{reservation:?} {:?}", answer(67, 1.0));
     let receipt = books.release(reservation, answer(67, 1.0)).unwrap();
-    let kept = books.kept(&[67; 32], &permit_id("P-1"), |_| true).unwrap();
+    let kept = books.kept(&[67; 32], &permit_id("P-1"), |_, _| true).unwrap();
     shown += &format!("{receipt:?} {kept:?} {:?}", books.entries(0..100).unwrap());
     assert!(!shown.contains("canary") && !shown.contains("67, 67"), "{shown}");
 }

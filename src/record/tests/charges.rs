@@ -70,7 +70,7 @@ fn a_release_settles_records_and_keeps_in_one_step() {
     assert_eq!(release["ledger"], json!({"settles": admission.0}));
     assert_eq!(release["detail"]["answer_sha256"], crate::audit::to_hex(&answer(1, 20.0).answer_sha256));
     assert_eq!(release["detail"]["question"]["sql"], question().sql);
-    assert!(books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().is_some());
+    assert!(books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().is_some());
     assert!(!kinds(&books).contains(&"recovered".to_owned()));
 }
 
@@ -80,7 +80,7 @@ fn a_release_that_cannot_be_recorded_leaves_the_charge_and_keeps_nothing() {
     let reservation = books.reserve(charge("P-1", pure(0.5)), question()).unwrap();
     let wrong = Released { answer_sha256: [0; 32], ..answer(1, 20.0) };
     assert!(matches!(books.release(reservation, wrong), Err(BooksFault::Mismatch(_))));
-    assert!(books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().is_none());
+    assert!(books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().is_none());
     assert_eq!(all_caps(&books)[0].committed, pure(0.5));
     let books = enclave.reopen(books);
     assert_eq!(all_caps(&books)[0].spent, pure(0.5));

@@ -150,7 +150,7 @@ fn every_act_meets_every_fault_at_every_step() {
             for _ in 0..3 {
                 assert!(books.is_poisoned(), "{what}");
                 assert!(books.reserve(charge("P-1", pure(0.1)), question()).is_err(), "{what}");
-                assert!(books.budgets().is_err() && books.kept(&[7; 32], &permit_id("P-1"), |_| true).is_err());
+                assert!(books.budgets().is_err() && books.kept(&[7; 32], &permit_id("P-1"), |_, _| true).is_err());
             }
             drop(books);
             let found = found(&enclave, &pictures, &what);

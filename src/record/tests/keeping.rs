@@ -13,7 +13,7 @@ fn within_the_permit_the_same_question_gets_the_same_bytes_for_nothing() {
     let receipt = bought(&books, "P-1", 1, 20.0);
     let books = enclave.reopen(books);
     let before = books.budgets().unwrap();
-    let kept = books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().unwrap();
+    let kept = books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().unwrap();
     assert_eq!((kept.answer.clone(), &kept.bought_by), (answer(1, 20.0).answer_ipc, &permit_id("P-1")));
     let again = books.serve_kept(charge("P-1", pure(0.25)), question(), &kept).unwrap();
     assert_eq!(again, receipt);
@@ -26,7 +26,7 @@ fn another_permit_pays_its_own_caps_and_is_not_told() {
     let (_enclave, books) = Enclave::new();
     let first = bought(&books, "P-1", 1, 20.0);
     let wide = held(&books, CapName::Population(population()));
-    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_| true).unwrap().unwrap();
+    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_, _| true).unwrap().unwrap();
     assert_eq!((&kept.bought_by, &kept.receipt), (&permit_id("P-1"), &None));
     let receipt = books.serve_kept(charge("P-2", pure(0.25)), question(), &kept).unwrap();
     assert_eq!(held(&books, CapName::Population(population())), wide);
@@ -44,7 +44,7 @@ fn another_permit_pays_its_own_caps_and_is_not_told() {
     };
     assert_eq!(shape(&receipt), shape(&first));
     // From now on it is that permit's own.
-    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_| true).unwrap().unwrap();
+    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_, _| true).unwrap().unwrap();
     assert_eq!((kept.bought_by, kept.receipt), (permit_id("P-2"), Some(receipt)));
 }
 
@@ -52,11 +52,11 @@ fn another_permit_pays_its_own_caps_and_is_not_told() {
 fn another_permit_without_budget_is_refused_as_for_a_fresh_answer() {
     let (_enclave, books) = Enclave::new();
     bought(&books, "P-1", 1, 20.0);
-    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_| true).unwrap().unwrap();
+    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_, _| true).unwrap().unwrap();
     let denied = books.serve_kept(charge("P-2", pure(9.0)), question(), &kept);
     assert!(matches!(denied, Err(Denied::Budget { .. })), "{denied:?}");
     books.revoke_permit(&who("review"), &permit_id("P-1"), "over").unwrap();
-    let own = books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().unwrap();
+    let own = books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().unwrap();
     let denied = books.serve_kept(charge("P-1", pure(0.1)), question(), &own);
     assert!(matches!(denied, Err(Denied::PermitNotActive)), "a revoked permit is served nothing: {denied:?}");
 }
@@ -65,11 +65,17 @@ fn another_permit_without_budget_is_refused_as_for_a_fresh_answer() {
 fn only_an_answer_that_is_accurate_enough_serves() {
     let (_enclave, books) = Enclave::new();
     bought(&books, "P-1", 1, 20.0);
-    let at_most = |most: f64| move |widths: &[f64]| widths.iter().all(|width| *width <= most);
+    let at_most = |most: f64| move |widths: &[f64], _: Option<f64>| widths.iter().all(|width| *width <= most);
     let find = |id, most| books.kept(&[1; 32], &permit_id(id), at_most(most)).unwrap();
     assert!(find("P-1", 10.0).is_none());
     assert!(find("P-1", 20.0).is_some());
-    assert!(books.kept(&[2; 32], &permit_id("P-1"), |_| true).unwrap().is_none());
+    assert!(books.kept(&[2; 32], &permit_id("P-1"), |_, _| true).unwrap().is_none());
+    // As dear as asked for, for whoever bought it.
+    let as_dear = |id, least: f64| {
+        let enough = move |_: &[f64], bought: Option<f64>| bought.is_some_and(|bought| bought >= least);
+        books.kept(&[1; 32], &permit_id(id), enough).unwrap().is_some()
+    };
+    assert!(as_dear("P-1", 0.05) && !as_dear("P-1", 0.06) && !as_dear("P-2", 0.05));
     // A finer one is bought by the other permit; it does not hide the own one, which is free.
     bought(&books, "P-2", 1, 5.0);
     assert_eq!(find("P-1", 20.0).unwrap().bought_by, permit_id("P-1"));

@@ -151,6 +151,7 @@ fn answer(key: u8, half_width: f64) -> Released {
         answer_sha256: Sha256::digest(&answer_ipc).into(),
         answer_ipc,
         half_widths: vec![half_width],
+        epsilon: 1.0 / half_width,
         mechanisms: json!([{"kind": "laplace", "scale": 20, "bound": 1}]),
     }
 }

@@ -60,7 +60,7 @@ fn a_restored_copy_answers_nothing_until_two_have_acknowledged_and_every_account
     let books = enclave.reopen(books).charging_per_interval(Some(0.5));
     assert!(books.is_suspended());
     assert!(matches!(books.reserve(charge("P-1", pure(0.1)), question()), Err(Denied::Suspended)));
-    let kept = books.kept(&[1; 32], &permit_id("P-1"), |_| true).unwrap().unwrap();
+    let kept = books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().unwrap();
     assert!(matches!(books.serve_kept(charge("P-1", pure(0.25)), question(), &kept), Err(Denied::Suspended)));
     // Not by one, not by one in two roles, not by others.
     assert!(books.acknowledge(&who("hanako"), Role::Analyst).is_err());
