@@ -314,10 +314,17 @@ fn outputs(analysis: &Analysis, question: &Question) -> Vec<Option<(Release, Out
     let own = |name: &String| !question.asked.intervals || !(name.ends_with("_lo") || name.ends_with("_hi"));
     let visible = names.zip(analysis.passed()).filter(|(name, _)| own(name));
     visible
-        .map(|(_, passed)| {
-            let passed = passed.as_ref()?;
-            let release = &analysis.releases()[passed.release];
-            Some((release.clone(), release.outputs[passed.output].clone()))
+        .map(|(_, passed)| match passed {
+            Some(passed) => {
+                let release = &analysis.releases()[passed.release];
+                Some((release.clone(), release.outputs[passed.output].clone()))
+            }
+            // A column of several grouping sets is no single output; a pick among them is near as that pick is.
+            None => {
+                let all = analysis.releases().iter().flat_map(|r| r.outputs.iter().map(|o| (r.clone(), o.clone())));
+                let mut picks = all.filter(|(_, output)| matches!(output, Output::Quantile(_)));
+                picks.next()
+            }
         })
         .collect()
 }
