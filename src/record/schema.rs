@@ -1,6 +1,6 @@
 //! Which tables do the books have?
 
-use super::{data, halts, kept, publish, restore};
+use super::{data, halts, kept, kept_failures, publish, restore};
 use crate::{accounts, audit, ledger, permits, store::Migration};
 
 /// Every step of the schema. A step that has shipped is never changed: a change is a further step.
@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "checkpoints at fixed instants, restored copies",
         batches: &[publish::SCHEMA, restore::SCHEMA, ledger::MARKS, kept::EPSILON],
     },
+    Migration { version: 4, name: "failures kept as answers", batches: &[kept_failures::SCHEMA] },
 ];
 
 const ENCLAVE: &str = "
