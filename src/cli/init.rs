@@ -310,6 +310,10 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          model = {model}\n\
          cap = {cap}\n\
          vocabularies = [{vocabulary}]\n\
+         # release: \"at_deadline\" hides how long an answer took; \"immediate\" does not, and every answer says so.\n\
+         release = \"at_deadline\"\n\
+         # Rows that a person usually has in a table: public figures that deadlines follow from. 32 where nothing is said.\n\
+         # rows_per_person = {{ measurement = 60, visit_occurrence = 20 }}\n\
          \n\
          # How the log is published. outside: a place that is not restored together with this directory.\n\
          # [log]\n\
@@ -322,7 +326,8 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          \n\
          # What questions may use of the machine; public figures. All have defaults.\n\
          # [engine]\n\
-         # threads = 2              # ranges of persons run at once\n\
+         # threads = 2              # for questions about persons alone; fewer than there are cores\n\
+         # row_steps_per_second = 20000000 # of one thread; deadlines follow from it\n\
          # memory_bytes = 4294967296 # for hash tables and sorts; nothing is spilled to disk\n\
          # work_rows_max = 65536    # rows of one person that a step may hold\n\
          # cells_max = 100000       # cells of one release\n\

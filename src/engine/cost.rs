@@ -162,7 +162,8 @@ impl Estimate<'_> {
     /// The columns of a step about nobody that hold each value at most once, as far as its one table says.
     fn unique(&self, plan: &LogicalPlan) -> BTreeSet<String> {
         if let LogicalPlan::TableScan(scan) = plan {
-            return match (catalogued(scan).map(|table| &table.standing), placeholder(scan).map(|filled| filled.source)) {
+            return match (catalogued(scan).map(|table| &table.standing), placeholder(scan).map(|filled| filled.source))
+            {
                 (Some(Standing::Public { unique, .. } | Standing::Reference { unique }), _) => unique.clone(),
                 (_, Some(Filled::PublicInput(index))) => {
                     self.analysis.public_inputs().get(index).map(|input| self.unique(input)).unwrap_or_default()

@@ -42,9 +42,9 @@ impl Books {
     pub fn kept_failure(&self, key: &[u8; 32], permit: &PermitId) -> Result<Option<KeptFailure>, BooksFault> {
         self.store.read(|c| {
             let sql = "SELECT entry, permit FROM kept_failures WHERE key = ?1 ORDER BY permit = ?2 DESC, entry LIMIT 1";
-            let found = c.prepare_cached(sql)?.query_row(params![key, permit.as_str()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-            });
+            let found = c
+                .prepare_cached(sql)?
+                .query_row(params![key, permit.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
             let Some((entry, asked_by)) = found.optional()? else { return Ok(None) };
             let broken = |_| crate::store::StoreFault::Broken { what: "kept failure" };
             let asked_by = PermitId::new(asked_by).map_err(broken)?;

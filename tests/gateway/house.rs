@@ -20,7 +20,7 @@ use datafusion::{
 use sekisho::{
     catalog::Model,
     engine::EngineLimits,
-    gateway::{DatasetConfig, Enclave, Gateway, Release, Session},
+    gateway::{DatasetConfig, Enclave, Gateway, Release, ReleaseAt, Session},
     identity::Passwords,
     ingest::{self, Load, VocabularyLoad},
     keys::Keys,
@@ -154,12 +154,16 @@ impl Ground {
                 cap: dataset,
                 model: Arc::clone(&self.model),
                 vocabularies: if self.vocabulary { vec![VocabularyName::new("vocab").unwrap()] } else { vec![] },
+                // Most stories are about something else and shall not wait; `deadlines.rs` tells of those that do.
+                release: ReleaseAt::Immediate,
+                rows_per_person: BTreeMap::new(),
             }],
             policies: None,
             engine: EngineLimits { memory_bytes: 1 << 30, ..EngineLimits::default() },
             work_rows_max: 65_536,
             cells_max: 100_000,
             waiting_max: 64,
+            row_steps_per_second: 20_000_000,
         }
     }
 }
@@ -281,6 +285,11 @@ impl House {
 
     pub fn later(&self, by: Duration) {
         self.hand.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// The clock jumps back.
+    pub fn earlier(&self, by: Duration) {
+        self.hand.fetch_sub(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
     /// What is committed of a cap, as ε.

@@ -170,12 +170,7 @@ pub fn picture(books: &Books) -> Vec<String> {
     let failures = books.store.read(|c| {
         let mut statement = c.prepare("SELECT entry, key, permit FROM kept_failures ORDER BY entry")?;
         let rows = statement.query_map([], |r| {
-            Ok(format!(
-                "failed {} {:?} {}",
-                r.get::<_, i64>(0)?,
-                r.get::<_, Vec<u8>>(1)?,
-                r.get::<_, String>(2)?
-            ))
+            Ok(format!("failed {} {:?} {}", r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, String>(2)?))
         })?;
         Ok::<_, BooksFault>(rows.collect::<Result<Vec<_>, _>>()?)
     });
