@@ -1,6 +1,6 @@
 //! How are released values put away, so that the same question gets the same bytes?
 
-use std::{fmt, io::Cursor};
+use std::io::Cursor;
 
 use datafusion::arrow::{
     array::RecordBatch,
@@ -26,7 +26,7 @@ pub(super) enum Before {
     /// The asking permit has bought it.
     Own(Own),
     /// Another permit has: it is sold again, as if it were new.
-    Others(Kept),
+    Others(Box<Kept>),
     /// It failed for another permit: it fails again.
     OthersFailed(KeptFailure),
 }
@@ -34,12 +34,13 @@ pub(super) enum Before {
 /// What the asking permit has of its own.
 #[derive(Clone)]
 pub(super) enum Own {
-    Answer(Kept),
+    Answer(Box<Kept>),
     Failure(EntryNumber),
 }
 
 impl Before {
     pub(super) fn of(kept: Kept, asking: &PermitId) -> Self {
+        let kept = Box::new(kept);
         if kept.bought_by == *asking { Self::Own(Own::Answer(kept)) } else { Self::Others(kept) }
     }
 
@@ -60,7 +61,7 @@ impl Before {
     }
 
     /// The released values that are there already.
-    pub(super) fn noisy(self) -> Result<Option<(Noisy, Kept)>, Fault> {
+    pub(super) fn noisy(self) -> Result<Option<(Noisy, Box<Kept>)>, Fault> {
         match self {
             Self::Never | Self::Own(_) => Ok(None),
             Self::Others(kept) => Ok(Some((unpack(&kept.answer).map_err(|_| Unreadable)?, kept))),
@@ -90,14 +91,7 @@ pub(super) struct Made {
 /// What the books are to hold of it.
 pub(super) enum Outcome {
     New(Released),
-    Again(Kept),
-}
-
-// Released, and yet nobody's to see before its instant.
-impl fmt::Debug for Made {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Made")
-    }
+    Again(Box<Kept>),
 }
 
 impl Made {
@@ -106,7 +100,7 @@ impl Made {
         plan: &Plan,
         key: [u8; 32],
         noisy: &Noisy,
-        bought: Option<Kept>,
+        bought: Option<Box<Kept>>,
     ) -> Result<Self, Fault> {
         let outcome = match bought {
             Some(kept) => Outcome::Again(kept),

@@ -84,8 +84,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_fault_and_the_pool_goes_on() {
+        async fn panics() {
+            panic!("on purpose");
+        }
         let pool = pool();
-        assert!(matches!(pool.run(async { panic!("on purpose") }).await, Err::<(), _>(EngineFault::Lost)));
+        assert!(matches!(pool.run(panics()).await, Err(EngineFault::Lost)));
         assert_eq!(pool.run(async { 7 }).await.unwrap(), 7);
     }
 
