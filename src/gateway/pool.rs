@@ -74,9 +74,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_runs_on_threads_of_its_own() {
-        let here = std::thread::current().id();
-        let there =
-            pool().run(async { (std::thread::current().id(), std::thread::current().name().map(str::to_owned)) });
+        let (pool, here) = (pool(), std::thread::current().id());
+        let there = pool.run(async { (std::thread::current().id(), std::thread::current().name().map(str::to_owned)) });
         let (id, name) = there.await.unwrap();
         assert_ne!(id, here);
         assert_eq!(name.as_deref(), Some("persons"));
