@@ -36,6 +36,8 @@ const OTHERS: u64 = 12;
 /// Of that one person; 16 times as many rows in a join, just below the bound on one person's work.
 const MEASUREMENTS: u32 = 4_000;
 const DRUGS: u32 = 16;
+/// So long the bystander watches, from the moment on at which the question is asked.
+const WATCHED: Duration = Duration::from_millis(300);
 /// Nobody in the source has this number.
 const HEAVY: i64 = 9_000_000_000_000;
 
@@ -126,7 +128,7 @@ impl Side {
     }
 
     /// One question, and what the bystander waits for meanwhile: seconds.
-    async fn run(&self, n: usize, watched: Duration) -> [f64; 4] {
+    async fn run(&self, n: usize) -> [f64; 4] {
         let (asker, sql) = (Arc::clone(&self.asker), heavy(n));
         let begun = Instant::now();
         let asking = tokio::spawn(async move {
@@ -134,7 +136,7 @@ impl Side {
             begun.elapsed().as_secs_f64()
         });
         let (mut sums, mut rounds) = ([0.0; BYSTANDER.len()], 0.0);
-        while begun.elapsed() < watched {
+        while begun.elapsed() < WATCHED {
             for ((_, sql), sum) in BYSTANDER.iter().zip(&mut sums) {
                 let begun = Instant::now();
                 self.bystander.ask(sql).await;
@@ -160,13 +162,7 @@ fn welch(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The t of each kind of waiting, printed.
-async fn compared(
-    what: &str,
-    grounds: &[Arc<Ground>; 2],
-    release: ReleaseAt,
-    runs: usize,
-    watched: Duration,
-) -> [f64; 4] {
+async fn compared(what: &str, grounds: &[Arc<Ground>; 2], release: ReleaseAt, runs: usize) -> [f64; 4] {
     let sides = [Side::of(&grounds[0], release).await, Side::of(&grounds[1], release).await];
     let mut seen: [[Vec<f64>; 4]; 2] = Default::default();
     let mut order = 0x9e37_79b9_7f4a_7c15_u64;
@@ -177,7 +173,7 @@ async fn compared(
         order ^= order << 17;
         let first = usize::from(order & 1 == 1);
         for side in [first, 1 - first] {
-            let waited = sides[side].run(n, watched).await;
+            let waited = sides[side].run(n).await;
             if n > 0 {
                 waited.iter().zip(&mut seen[side]).for_each(|(seconds, all)| all.push(*seconds));
             }
@@ -200,9 +196,9 @@ async fn time_does_not_tell_whether_a_person_is_there() {
     let runs = std::env::var("SEKISHO_TIMING_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
     let grounds = [ground("timing-without", false), ground("timing-with", true)];
     eprintln!("{runs} questions of each data set; one person more, of {MEASUREMENTS} measurements and {DRUGS} drugs:");
-    let open = compared("at once", &grounds, ReleaseAt::Immediate, runs, Duration::ZERO).await;
+    let open = compared("at once", &grounds, ReleaseAt::Immediate, runs).await;
     assert!(open[0] > T_MAX, "without deadlines the person has to show, or nothing is shown by what follows: {open:?}");
-    let closed = compared("at deadlines", &grounds, ReleaseAt::AtDeadline, runs, Duration::from_millis(300)).await;
+    let closed = compared("at deadlines", &grounds, ReleaseAt::AtDeadline, runs).await;
     assert!(closed.iter().all(|t| t.abs() < T_MAX), "{closed:?}");
 }
 
