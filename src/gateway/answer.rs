@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::Receipt,
-    engine::{Engine, EngineFault, Finished, RangedTables, finish, public_answer},
+    engine::{Engine, EngineFault, Finished, Prepared, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
@@ -177,8 +177,10 @@ impl Gateway {
         };
         let engine = self.engine.with_memory_of_its_own(self.memory_of_one()).map_err(|fault| failed(&fault))?;
 
-        // 3. Can every budget bear it? Durable before any data is read. A place is held until the deadline: whoever waits
-        //    for it learns how many others ask, and nothing of how long they take.
+        // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before: a
+        //    fault there depends on nobody. A place is held until the deadline: whoever waits for it learns how many others
+        //    ask, and nothing of how long they take.
+        let prepared = self.engine.prepare(plan.analysis(), tables.as_ref()).await.map_err(|fault| failed(&fault))?;
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
         let place = self.running_now.enter(&charge, dataset.source());
@@ -188,7 +190,7 @@ impl Gateway {
 
         // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it. What it
         //    comes to is known to nobody before the deadline.
-        let making = self.pool.run(make(engine, plan.clone(), key, before, reservation.paid(), tables));
+        let making = self.pool.run(make(engine, plan.clone(), key, before, reservation.paid(), prepared, tables));
         let made = leaving.hold(async { making.await.map_err(Fault::from)? });
         let made = match place.unless_halted(made).await {
             Some(Ok(made)) => made,
@@ -421,11 +423,15 @@ async fn make(
     key: [u8; 32],
     before: Before,
     paid: Option<Paid>,
+    prepared: Prepared,
     tables: Arc<dyn RangedTables>,
 ) -> Result<Made, Fault> {
     let (noisy, bought) = match before.noisy()? {
         Some((noisy, bought)) => (noisy, Some(bought)),
-        None => (exact_then_noise(&engine, &plan, paid.ok_or(EngineFault::Lost)?, Arc::clone(&tables)).await?, None),
+        None => {
+            let paid = paid.ok_or(EngineFault::Lost)?;
+            (exact_then_noise(&engine, &plan, paid, &prepared, Arc::clone(&tables)).await?, None)
+        }
     };
     let finished = finish(&engine, plan.analysis(), &noisy, tables.as_ref()).await?;
     Made::of(finished, &plan, key, &noisy, bought)
@@ -436,13 +442,14 @@ async fn exact_then_noise(
     engine: &Engine,
     plan: &Plan,
     _paid: Paid,
+    prepared: &Prepared,
     tables: Arc<dyn RangedTables>,
 ) -> Result<Noisy, Fault> {
     let mut noisy = Noisy::none();
     // A later stage reads what an earlier one released: noised before anything more is computed.
     for stage in plan.analysis().stages() {
         let tables = Arc::clone(&tables);
-        let exact: Vec<Exact> = engine.exact_stage(plan.analysis(), stage, &noisy, tables).await?;
+        let exact: Vec<Exact> = engine.exact_stage(plan.analysis(), stage, &noisy, prepared, tables).await?;
         let (plan, earlier) = (plan.clone(), noisy);
         // The text of a panic may hold values: only that there was one goes on.
         let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
