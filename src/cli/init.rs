@@ -116,6 +116,8 @@ pub struct Beginning {
     pub flight: SocketAddr,
     /// Where its master key comes from.
     pub master: MasterSource,
+    /// Rows that a person usually has, by table, as far as that is known beforehand.
+    pub rows_per_person: &'static [(&'static str, u32)],
 }
 
 /// An account with its password in clear, on its way to be hashed.
@@ -149,6 +151,7 @@ pub fn run(init: &Init, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), 
         vocabulary: init.vocabulary.clone(),
         flight: init.flight,
         master: init.master_key.clone(),
+        rows_per_person: &[],
     };
     make(&beginning, &accounts, init.with_sample_accounts, &Clock::of_the_machine())?;
     let dir = init.dir.display();
@@ -313,7 +316,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # release: \"at_deadline\" hides how long an answer took; \"immediate\" does not, and every answer says so.\n\
          release = \"at_deadline\"\n\
          # Rows that a person usually has in a table: public figures that deadlines follow from. 32 where nothing is said.\n\
-         # rows_per_person = {{ measurement = 60, visit_occurrence = 20 }}\n\
+         {rows_per_person}\n\
          \n\
          # How the log is published. outside: a place that is not restored together with this directory.\n\
          # [log]\n\
@@ -327,7 +330,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # What questions may use of the machine; public figures. All have defaults.\n\
          # [engine]\n\
          # threads = 2              # for questions about persons alone; fewer than there are cores\n\
-         # row_steps_per_second = 20000000 # of one thread; deadlines follow from it\n\
+         # row_steps_per_second = 50000000 # of one thread; deadlines follow from it\n\
          # memory_bytes = 4294967296 # for hash tables and sorts; nothing is spilled to disk\n\
          # work_rows_max = 65536    # rows of one person that a step may hold\n\
          # cells_max = 100000       # cells of one release\n\
@@ -341,7 +344,17 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
         dataset = beginning.dataset,
         model = quoted(&beginning.model),
         vocabulary = quoted(beginning.vocabulary.as_str()),
+        rows_per_person = rows_per_person(beginning.rows_per_person),
     ))
+}
+
+fn rows_per_person(known: &[(&str, u32)]) -> String {
+    let (known, comment) = match known {
+        [] => (&[("measurement", 60), ("visit_occurrence", 20)][..], "# "),
+        known => (known, ""),
+    };
+    let figures: Vec<String> = known.iter().map(|(table, rows)| format!("{table} = {rows}")).collect();
+    format!("{comment}rows_per_person = {{ {} }}", figures.join(", "))
 }
 
 /// 1 / (10 × population_max), rounded down to a power of ten (privacy.md section 8).
@@ -409,6 +422,7 @@ mod tests {
             vocabulary: VocabularyName::new("vocab").unwrap(),
             flight: config::FLIGHT.parse().unwrap(),
             master: MasterSource::default(),
+            rows_per_person: &[("measurement", 18)],
         }
     }
 
@@ -421,6 +435,7 @@ mod tests {
         let dataset = config.enclave.datasets.first().unwrap();
         assert_eq!(dataset.population_max, 130_000);
         assert_eq!(dataset.cap, Cap::new(8.0, 1e-7).unwrap());
+        assert_eq!(dataset.rows_per_person.get("measurement"), Some(&18));
         let keys = Keys::load(&directory.join("keys")).unwrap();
         let books = Books::open(&directory, &keys, Clock::of_the_machine()).unwrap();
         assert_eq!(books.accounts().unwrap().len(), 8, "one for each role, two where it takes two");

@@ -163,7 +163,7 @@ impl Ground {
             work_rows_max: 65_536,
             cells_max: 100_000,
             waiting_max: 64,
-            row_steps_per_second: 20_000_000,
+            row_steps_per_second: 50_000_000,
         }
     }
 }
