@@ -9,6 +9,7 @@ mod certified;
 mod describe;
 mod explain;
 mod federated;
+mod figures;
 mod halt;
 mod kept;
 mod replay;
