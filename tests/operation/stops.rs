@@ -45,7 +45,8 @@ async fn health(enclave: &Enclave, running: &Running) -> HealthClient<tonic::tra
 async fn a_question_under_way_is_answered_new_ones_are_not_and_whoever_watches_is_told() {
     let enclave = Enclave::new();
     let mut running = enclave.serve(&[], &[]);
-    let analyst = running.permitted(&enclave, "P-1").await;
+    // Where answers wait for a deadline, it is one that is over before the drain is.
+    let analyst = running.permitted(&enclave, "P-1").await.with_setting("deadline", "16").unwrap();
     let (auditor, idle) = (running.client(&enclave, "auditor").await, running.client(&enclave, "analyst").await);
     let idle = idle.with_setting("permit", "P-1").unwrap();
     let mut watched = health(&enclave, &running).await;
