@@ -1,5 +1,8 @@
 //! What does `sekisho.toml` say of an enclave?
 
+mod settings;
+mod watching;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -23,6 +26,12 @@ use crate::{
     witness::WitnessAddress,
 };
 
+use watching::{MetricsText, TracesText};
+pub use {
+    settings::{SETTINGS, Setting, Trusted},
+    watching::MetricsConfig,
+};
+
 /// The file, in the enclave's directory.
 pub const FILE: &str = "sekisho.toml";
 /// Where the Flight SQL server listens unless the file says otherwise.
@@ -43,6 +52,10 @@ pub struct Config {
     pub client_cas: Vec<PathBuf>,
     /// The identity provider whose tokens are believed; none unless the file names one.
     pub oidc: Option<OidcConfig>,
+    /// Where figures are scraped; nowhere unless the file says so.
+    pub metrics: Option<MetricsConfig>,
+    /// The collector to which traces go, such as `http://127.0.0.1:4317`; none unless the file names one.
+    pub traces: Option<String>,
 }
 
 /// How the log is published and watched.
@@ -102,6 +115,8 @@ struct Text {
     oidc: Option<Spanned<OidcText>>,
     #[serde(default)]
     log: LogText,
+    metrics: Option<MetricsText>,
+    traces: Option<TracesText>,
 }
 
 #[derive(Deserialize, Default)]
@@ -243,6 +258,8 @@ impl Config {
             master,
             client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
             oidc: read.oidc.map(|given| oidc(&place, directory, given)).transpose()?,
+            metrics: read.metrics.map(|given| given.checked(&place)).transpose()?,
+            traces: read.traces.map(|given| given.checked(&place)).transpose()?,
         })
     }
 
@@ -401,7 +418,7 @@ const ROW_STEPS_PER_SECOND: u64 = 50_000_000;
 mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(super) const GOOD: &str = r#"
 [enclave]
 name = "demo"
 [listen]
@@ -422,7 +439,7 @@ threads = 3
 cells_max = 1000
 "#;
 
-    fn read(text: &str) -> Result<Config, String> {
+    pub(super) fn read(text: &str) -> Result<Config, String> {
         Config::read(Path::new("/nowhere"), text).map_err(|fault| fault.to_string())
     }
 

@@ -287,13 +287,17 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
     let cap = format!("{{ epsilon = {:?}, delta = {:e} }}", cap.epsilon(), cap.delta());
     Ok(format!(
         "# What this enclave is. Everything here is public. After a change: restart `sekisho serve`.\n\
+         # Trusted are all settings but those marked \"untrusted\": whoever can change a trusted one can break the\n\
+         # guarantee. `sekisho serve --help` lists them all.\n\
          \n\
          [enclave]\n\
          # The log of the enclave is called sekisho/NAME. It cannot be changed later.\n\
          name = {name}\n\
          \n\
          [listen]\n\
+         # untrusted: flight\n\
          flight = {flight}\n\
+         # client_ca = [\"keys/lab.pem\"]  # further CAs whose client certificates pass the handshake\n\
          \n\
          [keys]\n\
          # Where the key comes from that opens all others:\n\
@@ -319,6 +323,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          {rows_per_person}\n\
          \n\
          # How the log is published. outside: a place that is not restored together with this directory.\n\
+         # untrusted: checkpoint_seconds\n\
          # [log]\n\
          # checkpoint_seconds = 60\n\
          # outside = \"/mnt/elsewhere/totals\"\n\
@@ -327,7 +332,26 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # url = \"http://witness.example:8817\"\n\
          # key = \"ethics.example/w1+...\"\n\
          \n\
+         # The identity provider whose tokens are believed.\n\
+         # [oidc]\n\
+         # issuer = \"https://idp.example\"\n\
+         # audience = \"sekisho\"\n\
+         # ca = \"keys/idp.pem\"\n\
+         # account_claim = \"sub\"\n\
+         # roles_claim = \"groups\"\n\
+         # roles = {{ researchers = \"analyst\" }}\n\
+         # second_factor = [\"otp\"]\n\
+         \n\
+         # What the operator watches. show: \"public\", or \"all\", which also says how long work took.\n\
+         # untrusted: listen\n\
+         # [metrics]\n\
+         # listen = \"127.0.0.1:9464\"\n\
+         # show = \"public\"\n\
+         # [traces]\n\
+         # otlp = \"http://127.0.0.1:4317\"\n\
+         \n\
          # What questions may use of the machine; public figures. All have defaults.\n\
+         # untrusted: threads memory_bytes work_rows_max cells_max waiting_max\n\
          # [engine]\n\
          # threads = 2              # for questions about persons alone; fewer than there are cores\n\
          # row_steps_per_second = 50000000 # of one thread; deadlines follow from it\n\
@@ -443,6 +467,31 @@ mod tests {
         assert_eq!(connect.user, "auditor");
         let left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing hidden is left");
+    }
+
+    #[test]
+    fn the_written_file_names_every_setting_and_marks_the_untrusted_ones() {
+        let text = configuration(&beginning(PathBuf::new())).unwrap();
+        let marked: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# untrusted: "))
+            .flat_map(|names| names.split(' '))
+            .collect();
+        for setting in config::SETTINGS.iter().filter(|setting| setting.name != "web") {
+            let named = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{} = ", setting.name));
+            assert!(text.lines().any(named), "{} {}", setting.table, setting.name);
+            assert_eq!(marked.contains(setting.name), setting.trusted == config::Trusted::No, "{}", setting.name);
+        }
+        // Taken at its word, with everything that is only an example switched on.
+        let on: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('[')) {
+                Some(rest) => format!("{rest}\n"),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        let fault = Config::read(Path::new("/nowhere"), &on).unwrap_err().to_string();
+        assert!(fault.contains("not the public key of a witness"), "{fault}");
     }
 
     #[test]

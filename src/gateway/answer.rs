@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Gateway, Release, Session, Shape, blocking,
     deadline::{Deadline, Fault, Speed},
-    explain, failed,
+    explain, failed, figures,
     halt::denied,
     kept::{self, Before, Made},
     replay,
@@ -34,6 +34,7 @@ use datafusion::{
     },
     common::ScalarValue,
 };
+use tracing::{Instrument, info_span};
 
 /// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
 pub(super) const EPOCH_MICROS: i64 = 86_400_000_000;
@@ -69,6 +70,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The [`Refusal`] that the question would meet, recorded.
+    #[tracing::instrument(skip_all)]
     pub async fn shape(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
         let shaped = self.shape_unrecorded(session, sql).await;
         match shaped {
@@ -81,6 +83,7 @@ impl Gateway {
     ///
     /// # Errors
     /// A [`Refusal`], recorded.
+    #[tracing::instrument(skip_all)]
     pub async fn answer(
         &self,
         session: &Session,
@@ -93,7 +96,10 @@ impl Gateway {
             Err(refusal) => Err(refusal),
         };
         match answered {
-            Ok(release) => Ok(release),
+            Ok(release) => {
+                figures::answered(&release);
+                Ok(release)
+            }
             Err(refusal) => Err(self.refuse_question(session.principal(), &scene, sql, refusal).await),
         }
     }
@@ -136,7 +142,8 @@ impl Gateway {
         let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
         let tables = asking.world.tables(Some(&permit.dataset), &[]);
 
-        // 1. What could it reveal, and at what loss? Public facts only.
+        // 1. What could it reveal, and at what loss? Public facts only. These steps have their spans in a trace, and none after
+        //    the price has one: its end would show how long the exact stage ran (`telemetry/traces.rs`).
         let analysis = self.analysis(asking, &question)?;
         let key = analysis.core(&[
             &asking.world.versions(dataset),
@@ -147,9 +154,10 @@ impl Gateway {
             &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
         ]);
         self.not_halted_under(asking.principal, permit).await?;
-        self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
+        let rehearsed = self.engine.rehearse(&analysis, tables.as_ref()).instrument(info_span!("rehearse")).await;
+        rehearsed.map_err(|fault| unplannable(&fault))?;
         let offer = self.offer(asking, permit).await?;
-        let plan = analysis.price(&offer)?;
+        let plan = info_span!("price").in_scope(|| analysis.price(&offer))?;
         let deadline = self.deadline(asking, plan.analysis(), dataset)?;
         let charge = Charge {
             account: asking.principal.account().clone(),
@@ -289,13 +297,18 @@ impl Gateway {
     ) -> Result<Cleared, Refusal> {
         let now = asking.scene.at;
         let clearance: Clearance = match &asking.permit {
-            Some(permit) => self.policy.judge(asking.principal, permit, Action::Ask, now)?,
+            Some(permit) => {
+                info_span!("judge").in_scope(|| self.policy.judge(asking.principal, permit, Action::Ask, now))?
+            }
             None => self.policy.judge_without_permit(asking.principal, Action::Describe, now)?,
         };
         let directory = asking.world.directory(asking.dataset.as_ref(), &asking.extra);
         let today = asking.world.today(asking.dataset.as_ref());
-        let question = admit(statement, &directory, today, parameters, &self.limits)?;
-        let clearance = self.policy.judge_question(clearance, question.touched())?;
+        let admitted = info_span!("admit").in_scope(|| admit(statement, &directory, today, parameters, &self.limits));
+        let question = admitted?;
+        let judged =
+            info_span!("judge_question").in_scope(|| self.policy.judge_question(clearance, question.touched()));
+        let clearance = judged?;
         if let (Some(named), Some(permit)) = (question.dataset()?, &asking.permit)
             && named != permit.dataset
         {
@@ -304,6 +317,7 @@ impl Gateway {
         Ok(Cleared { question, clearance })
     }
 
+    #[tracing::instrument(skip_all, name = "analyze")]
     fn analysis(&self, asking: &Asking<'_>, question: &Question) -> Result<Analysis, Refusal> {
         let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
         let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;

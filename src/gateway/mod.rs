@@ -10,6 +10,7 @@ mod deadline;
 mod describe;
 mod explain;
 mod federated;
+mod figures;
 mod halt;
 mod kept;
 mod pool;

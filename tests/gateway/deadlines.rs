@@ -292,7 +292,7 @@ async fn a_deadline_follows_from_what_is_declared_and_from_nothing_stored() {
     };
     // The same rows on disk each time.
     assert_eq!(deadline(|_| ()).await, Some(1.0));
-    let by_rows = deadline(|e| drop(e.datasets[0].rows_per_person.insert("measurement".into(), 8_000))).await;
+    let by_rows = deadline(|e| _ = e.datasets[0].rows_per_person.insert("measurement".into(), 8_000)).await;
     let by_persons = deadline(|e| e.datasets[0].population_max = 10_000_000).await;
     let by_speed = deadline(|e| e.row_steps_per_second = 20_000).await;
     assert!(

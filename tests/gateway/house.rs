@@ -18,6 +18,7 @@ use datafusion::{
     common::ScalarValue,
 };
 use sekisho::{
+    audit::{Checkpoint, Signer},
     catalog::Model,
     engine::EngineLimits,
     gateway::{DatasetConfig, Enclave, Gateway, Release, ReleaseAt, Session},
@@ -309,6 +310,15 @@ impl House {
     /// How many entries of a kind there are.
     pub fn count(&self, kind: &str) -> usize {
         self.entries().iter().filter(|e| kind_of(e) == kind).count()
+    }
+
+    /// What the world would know of these books if they went on after what they hold.
+    pub fn checkpoint_of_a_longer_log(&self) -> String {
+        let at = self.books.next_instant(Instant(self.hand.load(Ordering::SeqCst)));
+        let made = self.books.publish(at).unwrap().unwrap();
+        let known = Checkpoint::open(&made.totals, &self.books.verifier()).unwrap();
+        let longer = Checkpoint { size: known.size + 10, root: [7; 32], ..known };
+        longer.sign(&Signer::new("stories", self.ground.keys().log()).unwrap())
     }
 
     /// The enclave's folder.
