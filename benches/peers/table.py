@@ -7,6 +7,8 @@ cells of all sessions of a kind have 95 % intervals from their ranks; two peers 
 import bisect
 import math
 
+import session
+
 
 def errors(lines, truths):
     """For each (kind, ε, size): the distances from the bounded and from the true answer, the noise, and cells left out."""
@@ -14,7 +16,9 @@ def errors(lines, truths):
     for line in lines:
         key = (line["kind"], line["epsilon"], line["size"])
         of = found.setdefault(key, {"bounded": [], "true": [], "missing": 0, "how": line["how"]})
-        answers = {tuple(cell): value for cell, value in line["answers"]}
+        # Everybody knows that a count is a whole number.
+        known = round if session.KINDS[line["kind"]]["aggregate"] == "count" else float
+        answers = {tuple(cell): known(value) for cell, value in line["answers"]}
         for cell, (bounded, true) in truths.answer(line["kind"], *line["window"]).items():
             value = answers.get(cell)
             if value is None or not math.isfinite(value):
