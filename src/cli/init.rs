@@ -320,6 +320,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # release: \"at_deadline\" hides how long an answer took; \"immediate\" does not, and every answer says so.\n\
          release = \"at_deadline\"\n\
          # Rows that a person usually has in a table: public figures that deadlines follow from. 32 where nothing is said.\n\
+         # untrusted: rows_per_person\n\
          {rows_per_person}\n\
          \n\
          # How the log is published. outside: a place that is not restored together with this directory.\n\
@@ -351,7 +352,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # otlp = \"http://127.0.0.1:4317\"\n\
          \n\
          # What questions may use of the machine; public figures. All have defaults.\n\
-         # untrusted: threads memory_bytes work_rows_max cells_max waiting_max\n\
+         # untrusted: row_steps_per_second memory_bytes work_rows_max cells_max waiting_max\n\
          # [engine]\n\
          # threads = 2              # for questions about persons alone; fewer than there are cores\n\
          # row_steps_per_second = 50000000 # of one thread; deadlines follow from it\n\
