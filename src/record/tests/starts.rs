@@ -54,7 +54,8 @@ const SHAPES: [(&str, &str); 8] = [
 /// Books with something of everything that the first schema could hold.
 fn lived() -> (Enclave, Books) {
     let (enclave, books) = Enclave::new();
-    for act in [Act::Activate, Act::Vocabulary, Act::Release, Act::Fail, Act::SellAgain, Act::Note, Act::Account] {
+    // No failure: those of earlier programs are not kept as answers.
+    for act in [Act::Activate, Act::Vocabulary, Act::Release, Act::SellAgain, Act::Note, Act::Account] {
         let doing = act.prepare(&books);
         doing(&books).unwrap();
     }
