@@ -115,7 +115,8 @@ async fn until_stopped(serve: &Serve, out: &mut dyn Write, err: &mut dyn Write) 
 /// [`Stop::Fault`] where the system gives no threads.
 pub fn runtime() -> Result<Runtime, Stop> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let built = Builder::new_multi_thread().worker_threads(cores.saturating_add(2)).enable_all().build();
+    let mut threads = Builder::new_multi_thread();
+    let built = threads.worker_threads(cores.saturating_add(2)).thread_stack_size(STACK_BYTES).enable_all().build();
     built.map_err(|fault| Stop::Fault(format!("no threads for the gateway: {fault}")))
 }
 
@@ -307,5 +308,8 @@ pub fn text(path: &Path) -> Result<String, Stop> {
     String::from_utf8(secret.to_vec()).map_err(|_| Stop::Fault(format!("{} is not PEM", path.display())))
 }
 
+/// The stack of a thread that answers: one that overflows ends the whole process, and a call is deep. Only what is used of it
+/// is memory.
+const STACK_BYTES: usize = 16 << 20;
 /// How soon a certificate replaced on disk is in force.
 const RENEW_EVERY: Duration = Duration::from_secs(2);

@@ -153,8 +153,10 @@ async fn fail(enclave: &Enclave, running: &Running) -> Vec<String> {
     for file in std::fs::read_dir(enclave.file("data/demo/v1/measurement")).unwrap().map(|entry| entry.unwrap().path())
     {
         let mut bytes = std::fs::read(&file).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[..middle].fill(0x5a);
+        // All but the footer, whose length stands before the last four bytes: the plan is made, and the pages fail.
+        let length = bytes.len() - 8;
+        let footer = u32::from_le_bytes(bytes[length..length + 4].try_into().unwrap());
+        bytes[4..length - usize::try_from(footer).unwrap()].fill(0x5a);
         std::fs::write(&file, bytes).unwrap();
     }
     for n in 0..2 {
