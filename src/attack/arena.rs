@@ -248,7 +248,8 @@ impl Arena {
     pub async fn spent(&self, cap: &str) -> Result<f64, Stop> {
         let caps = self.client("reviewer")?.administer("budget.show", Value::Null).await?;
         let line = caps.as_array().into_iter().flatten().find(|c| c.get("cap").and_then(Value::as_str) == Some(cap));
-        let spent = line.and_then(|line| line.get("spent_epsilon")).and_then(Value::as_f64);
+        // JSON has no infinity: null is one.
+        let spent = line.and_then(|l| l.get("spent_epsilon")).map(|s| s.as_f64().unwrap_or(f64::INFINITY));
         spent.ok_or_else(|| Stop::Fault(format!("there is no cap {cap}")))
     }
 

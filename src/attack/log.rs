@@ -21,6 +21,8 @@ use crate::{
     record::verify_export,
 };
 
+/// The newest totals that were published.
+const TOTALS: &str = "log/totals";
 const BOOKS: [&str; 3] = ["books.db", "books.db-wal", "books.db-shm"];
 
 /// An export with anything changed in it; and old books put under a gateway whose checkpoints were published.
@@ -45,11 +47,12 @@ pub(super) async fn rewritten_and_rolled_back(field: &mut Field) -> Result<Findi
     let directory = arena.close().await?;
     let old: Vec<(PathBuf, Option<Vec<u8>>)> =
         BOOKS.iter().map(|name| directory.join(name)).map(|path| (path.clone(), fs::read(path).ok())).collect();
+    let before = fs::read(directory.join(TOTALS)).ok();
     let arena = Arena::open(&directory, &field.password).await?;
     let eve = arena.asker("eve", &id)?;
     eve.ask("SELECT COUNT(*) AS n FROM person WHERE year_of_birth > 1970").await?;
     let spent = eve.spent().await?.epsilon;
-    published_after(&directory).await?;
+    published_after(&directory, before.as_deref()).await?;
     arena.close().await?;
     for (path, bytes) in &old {
         let put = match bytes {
@@ -115,13 +118,11 @@ fn changes(folder: &Path, look: &mut dyn FnMut(&Path, &str)) -> Result<usize, St
     Ok(changed)
 }
 
-/// Waits until a checkpoint of now or later is in `D/log/totals`.
-async fn published_after(directory: &Path) -> Result<(), Stop> {
-    let totals = directory.join("log/totals");
-    let before = fs::read(&totals).ok();
+/// Waits until another checkpoint than `before` is published.
+async fn published_after(directory: &Path, before: Option<&[u8]>) -> Result<(), Stop> {
     for _ in 0..200 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        if fs::read(&totals).ok() != before {
+        if fs::read(directory.join(TOTALS)).ok().as_deref() != before {
             return Ok(());
         }
     }

@@ -63,6 +63,7 @@ struct Delivery {
     measurement: String,
     condition: String,
     visit: String,
+    death: String,
     number: u64,
 }
 
@@ -85,6 +86,10 @@ impl Delivery {
 
     fn visited(&mut self, id: u64, visit: u64) {
         let _ = writeln!(self.visit, "{visit},{id},9202,2020-03-01,2020-03-01,32817");
+    }
+
+    fn died(&mut self, id: u64) {
+        let _ = writeln!(self.death, "{id},2021-01-01");
     }
 
     fn write(&self, folder: &Path, giant: bool) -> Result<(), Stop> {
@@ -116,6 +121,7 @@ impl Delivery {
             "visit_occurrence_id,person_id,visit_concept_id,visit_start_date,visit_end_date,visit_type_concept_id",
             &self.visit,
         )?;
+        save("death.csv", "person_id,death_date", &self.death)?;
         let own = if giant { format!("77,Giantville,{GIANTS_STATE}\n") } else { String::new() };
         save("location.csv", "location_id,city,state", &format!("1,Sapporo,01\n{own}"))?;
         // A holder's own subset of a vocabulary, delivered with the records: it says which codes occur.
@@ -153,7 +159,10 @@ pub fn cells(folder: &Path, secrets: &Secrets, giant: bool) -> Result<(), Stop> 
                     }
                     all.diagnosed(id, OWN_CONDITION + cell as i64);
                 }
-                _ => HOSTILE.iter().for_each(|value| all.measured(id, MEASUREMENT, value, "")),
+                _ => {
+                    HOSTILE.iter().for_each(|value| all.measured(id, MEASUREMENT, value, ""));
+                    all.died(id);
+                }
             }
         }
         if *household {
@@ -176,6 +185,7 @@ fn make_giant(all: &mut Delivery) {
         let visit = if row % 3 == 0 { GIANTS_VISIT.to_string() } else { String::new() };
         all.measured(GIANT, GIANTS_KEY + row as i64, value.get(row % 8).copied().unwrap_or(""), &visit);
     }
+    all.died(GIANT);
     for row in 0..3_000 {
         all.diagnosed(GIANT, OWN_CONDITION + CELLS as i64 + row);
     }
@@ -195,6 +205,7 @@ pub fn column(folder: &Path, secrets: &[bool]) -> Result<(), Stop> {
         all.diagnosed(cell as u64, if *secret { CONDITION } else { CONDITION + 1 });
     }
     all.visited(0, 1);
+    all.died(0);
     all.measured(0, MEASUREMENT, "1", "");
     all.write(folder, false)
 }
@@ -210,6 +221,7 @@ pub fn singles(folder: &Path) -> Result<(), Stop> {
         all.diagnosed(cell as u64, OWN_CONDITION + cell as i64);
     }
     all.visited(0, 1);
+    all.died(0);
     all.measured(0, MEASUREMENT, "1", "");
     all.write(folder, false)
 }

@@ -77,7 +77,8 @@ fn pairs(chance: &mut Chance, wanted: usize) -> Vec<[Condition; 2]> {
 /// Pairs of questions whose answers differ in exactly the target.
 pub(super) async fn differencing(field: &mut Field) -> Result<Finding, Stop> {
     let eve = field.eve().await?;
-    let pairs = pairs(&mut field.chance, field.times(4, 20));
+    let wanted = field.times(4, 20);
+    let pairs = pairs(&mut field.chance, wanted);
     let each = 1.0 / (2 * pairs.len().max(1)) as f64;
     let mut seen: Vec<Vec<Sight>> = vec![vec![]; CELLS];
     let mut answers = vec![];
