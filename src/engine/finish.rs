@@ -56,6 +56,19 @@ pub async fn finish(
     Ok(finished)
 }
 
+/// Whether the last steps run where nothing was released.
+pub(super) async fn rehearse(
+    engine: &Engine,
+    analysis: &Analysis,
+    tables: &dyn RangedTables,
+    placed: &Placed,
+) -> Result<(), EngineFault> {
+    let plan = without_division_by_zero(analysis.finish().clone())?;
+    let bound = bind(plan, tables, placed, None)?;
+    let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;
+    collect(physical, engine.state().task_ctx()).await.map(|_| ()).map_err(EngineFault::planned)
+}
+
 /// A question about nobody, answered exactly.
 ///
 /// # Errors

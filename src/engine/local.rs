@@ -21,7 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::task::JoinSet;
 
 use super::{
-    EngineFault, RangedTables,
+    EngineFault, Prepared, RangedTables,
     intern::{Value, value_of},
     person_aggregate::Fold,
     sides::smaller_first,
@@ -86,24 +86,6 @@ impl Engine {
         &self.state
     }
 
-    /// Whether every step can be made physical, found out on the first range before anything is charged.
-    ///
-    /// # Errors
-    /// [`EngineFault::Planned`]; it depends on no row.
-    pub async fn rehearse(&self, analysis: &Analysis, tables: &dyn RangedTables) -> Result<(), EngineFault> {
-        let inputs = analysis.public_inputs().iter();
-        let public = inputs.map(|plan| empty(plan.schema().as_arrow()).map(Some)).collect::<Result<Vec<_>, _>>()?;
-        let releases = analysis.releases().iter().map(|r| empty(&Schema::new(r.fields())));
-        let filled = Placed { public, releases: releases.collect::<Result<Vec<_>, _>>()? };
-        for plan in analysis.public_inputs() {
-            self.physical(&self.optimised(plan)?, tables, &filled, None).await?;
-        }
-        for release in analysis.releases() {
-            self.physical(&self.optimised(&release.input)?, tables, &filled, Some(0)).await?;
-        }
-        Ok(())
-    }
-
     /// The bounded sums of the releases of one stage of `analysis`; `earlier` are the noised releases before it.
     ///
     /// Exact values: they come sealed, and only noise opens them. The caller holds a reservation; see
@@ -116,22 +98,17 @@ impl Engine {
         analysis: &Analysis,
         stage: Range<usize>,
         earlier: &Noisy,
+        prepared: &Prepared,
         tables: Arc<dyn RangedTables>,
     ) -> Result<Vec<Exact>, EngineFault> {
         let releases = analysis.releases().get(stage).ok_or(EngineFault::Shape)?;
         let wanted: BTreeSet<usize> = releases.iter().flat_map(|r| analysis.inputs_of(&r.input)).collect();
         let mut filled = Placed::after(earlier)?;
         for (index, plan) in analysis.public_inputs().iter().enumerate() {
-            let rows = match wanted.contains(&index) {
-                true => {
-                    let optimised = self.optimised(plan)?;
-                    let physical = self.physical(&optimised, tables.as_ref(), &filled, None).await?;
-                    let schema = physical.schema();
-                    let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
-                    let rows = concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?;
-                    Some(positional(rows)?)
-                }
-                false => None,
+            let ready = prepared.public.get(index).cloned().flatten();
+            let rows = match wanted.contains(&index) && ready.is_none() {
+                true => Some(self.evaluated(plan, tables.as_ref(), &filled).await?),
+                false => ready,
             };
             filled.public.push(rows);
         }
@@ -189,11 +166,24 @@ impl Engine {
         seal(release, shared.1.as_deref(), all)
     }
 
-    fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
+    /// The rows of a plan about nobody.
+    pub(super) async fn evaluated(
+        &self,
+        plan: &LogicalPlan,
+        tables: &dyn RangedTables,
+        filled: &Placed,
+    ) -> Result<Arc<dyn TableProvider>, EngineFault> {
+        let physical = self.physical(&self.optimised(plan)?, tables, filled, None).await?;
+        let schema = physical.schema();
+        let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
+        positional(concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?)
+    }
+
+    pub(super) fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
         self.state.optimize(plan).and_then(smaller_first).map_err(EngineFault::planned)
     }
 
-    async fn physical(
+    pub(super) async fn physical(
         &self,
         plan: &LogicalPlan,
         tables: &dyn RangedTables,
@@ -208,8 +198,8 @@ impl Engine {
 /// What stands for placeholders: public parts that were evaluated, and releases that were noised.
 #[derive(Default)]
 pub(super) struct Placed {
-    public: Vec<Option<Arc<dyn TableProvider>>>,
-    releases: Vec<Arc<dyn TableProvider>>,
+    pub(super) public: Vec<Option<Arc<dyn TableProvider>>>,
+    pub(super) releases: Vec<Arc<dyn TableProvider>>,
 }
 
 impl Placed {
@@ -256,10 +246,6 @@ pub(super) fn bind(
         .data()
         .map_err(EngineFault::planned)?;
     missing.map_or(Ok(bound), Err)
-}
-
-fn empty(schema: &Schema) -> Result<Arc<dyn TableProvider>, EngineFault> {
-    positional(RecordBatch::new_empty(Arc::new(schema.clone())))
 }
 
 /// A batch as a table whose columns are named by position.

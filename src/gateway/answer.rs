@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::Receipt,
-    engine::{EngineFault, Finished, RangedTables, finish, public_answer},
+    engine::{EngineFault, Finished, Prepared, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
@@ -168,7 +168,9 @@ impl Gateway {
             return Ok(release);
         }
 
-        // 3. Can every budget bear it? Durable before any data is read.
+        // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before:
+        //    a fault there depends on nobody.
+        let prepared = self.engine.prepare(plan.analysis(), tables.as_ref()).await.map_err(|fault| failed(&fault))?;
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
         let place = self.running_now.enter(&charge, dataset.source());
@@ -177,7 +179,7 @@ impl Gateway {
 
         // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it.
         let made = place.unless_halted(async {
-            let noisy = self.exact_then_noise(&plan, &reservation, Arc::clone(&tables)).await?;
+            let noisy = self.exact_then_noise(&plan, &reservation, &prepared, Arc::clone(&tables)).await?;
             let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await?;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>((noisy, finished))
         });
@@ -201,13 +203,14 @@ impl Gateway {
         &self,
         plan: &Plan,
         _paid: &Reservation,
+        prepared: &Prepared,
         tables: Arc<dyn RangedTables>,
     ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
         let mut noisy = Noisy::none();
         // A later stage reads what an earlier one released: noised before anything more is computed.
         for stage in plan.analysis().stages() {
             let tables = Arc::clone(&tables);
-            let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), stage, &noisy, tables).await?;
+            let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), stage, &noisy, prepared, tables).await?;
             let (plan, earlier) = (plan.clone(), noisy);
             // The text of a panic may hold values: only that there was one goes on.
             let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;

@@ -166,7 +166,9 @@ impl Analysis {
         read.filter_map(|filled| if let Filled::PublicInput(index) = filled { Some(index) } else { None }).collect()
     }
 
-    fn releases_read(&self, plan: &LogicalPlan) -> BTreeSet<usize> {
+    /// The releases that `plan` reads, by itself or through a public part.
+    #[must_use]
+    pub fn releases_read(&self, plan: &LogicalPlan) -> BTreeSet<usize> {
         let inputs = self.inputs_of(plan);
         let parts = inputs.iter().filter_map(|index| self.public_inputs.get(*index)).chain([plan]);
         let read = parts.flat_map(placeholder::read);

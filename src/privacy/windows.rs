@@ -130,8 +130,11 @@ impl One<'_, '_> {
         let scope = self.input.scope();
         let mut partition_by = vec![];
         for expr in &params.partition_by {
-            let expr = self.input.resolved(expr);
-            partition_by.push(scope.item(&expr)?.expr);
+            let total = scope.item(&self.input.resolved(expr))?;
+            // What has one value per person parts nobody's rows; the engine stumbles over some such columns.
+            if total.facts.person || !total.facts.fixed {
+                partition_by.push(total.expr);
+            }
         }
         let owners = partition_by.iter().filter(|e| self.input.is_owner(e)).count();
         if owners == 0 {

@@ -131,9 +131,11 @@ pub async fn exact_given(
 ) -> Result<Vec<Opened>, EngineFault> {
     let stages = analysis.stages();
     let (mut opened, mut batches): (Vec<Opened>, _) = (vec![], vec![]);
+    engine.rehearse(analysis, tables.as_ref()).await?;
+    let prepared = engine.prepare(analysis, tables.as_ref()).await?;
     for stage in stages.clone() {
         let earlier = Noisy::kept(batches.clone());
-        let exact = engine.exact_stage(analysis, stage, &earlier, Arc::clone(&tables)).await?;
+        let exact = engine.exact_stage(analysis, stage, &earlier, &prepared, Arc::clone(&tables)).await?;
         opened.extend(exact.into_iter().map(Opened::of));
         if stages.len() > 1 {
             let known = given.unwrap_or(&opened);
