@@ -179,7 +179,8 @@ impl Field {
         for arena in [with, without] {
             arena.grant(&id, &Wanted::default()).await?;
         }
-        Ok([with.asker("eve", &id)?, without.asker("eve", &id)?])
+        // The attacker chooses the shortest rung of the ladder that the work fits into: what is made sooner shows best.
+        Ok([with.asker("eve", &id)?.with("deadline", "1")?, without.asker("eve", &id)?.with("deadline", "1")?])
     }
 
     /// A number that no permit has.
