@@ -70,14 +70,16 @@ pub struct Wanted<'a> {
     pub dataset: &'a str,
     /// What is granted, `TABLE:COLUMNS:POSITIONS`; everything where nothing is said.
     pub grants: &'a [&'a str],
-    /// From when and for how many days; from now for a year unless said.
-    pub days: Option<(&'a str, u32)>,
+    /// From which day; from now unless said.
+    pub from: Option<&'a str>,
+    /// For how long; for a year unless said.
+    pub lasting: Option<Duration>,
 }
 
 impl Default for Wanted<'_> {
     fn default() -> Self {
         let (who, dataset) = (&["eve", "mallory"][..], "demo");
-        Self { who, epsilon: 40.0, analyst_epsilon: 40.0, dataset, grants: &[], days: None }
+        Self { who, epsilon: 40.0, analyst_epsilon: 40.0, dataset, grants: &[], from: None, lasting: None }
     }
 }
 
@@ -209,7 +211,7 @@ impl Arena {
     pub async fn grant(&self, id: &str, wanted: &Wanted<'_>) -> Result<(), Stop> {
         let grant = wanted.grants.iter().map(|g| g.parse()).collect::<Result<Vec<_>, _>>().map_err(Stop::Usage)?;
         let principals = wanted.who.iter().map(|w| named(AccountName::new(*w))).collect::<Result<_, _>>()?;
-        let from = wanted.days.map(|(from, _)| from.parse()).transpose().map_err(Stop::Usage)?;
+        let from = wanted.from.map(str::parse).transpose().map_err(Stop::Usage)?;
         let draft = permit_draft::Draft {
             id: Some(named(PermitId::new(id))?),
             dataset: Some(named(DatasetName::new(wanted.dataset))?),
@@ -221,11 +223,14 @@ impl Arena {
             analyst_epsilon: Some(wanted.analyst_epsilon),
             per_question_epsilon: Some(wanted.analyst_epsilon.min(1.0)),
             from,
-            days: wanted.days.map(|(_, days)| days),
             ..permit_draft::Draft::default()
         };
         let reviewer = self.client("reviewer")?;
-        let permit = permit_draft::complete(draft, &reviewer, &Clock::of_the_machine()).await?;
+        let clock = Clock::of_the_machine();
+        let mut permit = permit_draft::complete(draft, &reviewer, &clock).await?;
+        if let Some(lasting) = wanted.lasting {
+            permit.not_after = clock.now().plus(lasting);
+        }
         let body = serde_json::to_value(&permit).map_err(|fault| Stop::fault(&fault))?;
         reviewer.administer("permit.grant", body).await?;
         Ok(())

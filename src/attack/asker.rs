@@ -85,7 +85,7 @@ impl Asker {
     /// [`Stop`] where it does not say.
     pub async fn spent(&self) -> Result<Spent, Stop> {
         let sql = format!(
-            "SELECT spent_epsilon, delta FROM sekisho.my_budget WHERE cap = 'permit/{}'",
+            "SELECT spent_epsilon, delta FROM sekisho.my_budget WHERE cap = 'permit {}'",
             self.permit.replace('\'', "''")
         );
         let answer = self.ask(&sql).await?;
@@ -101,7 +101,7 @@ impl Asker {
     /// The refusal, or a broken connection.
     pub async fn budget(&self) -> Result<String, ClientFault> {
         let sql = format!(
-            "SELECT epsilon, delta, spent_epsilon, left_for_one_question FROM sekisho.my_budget WHERE cap = 'permit/{}'",
+            "SELECT epsilon, delta, spent_epsilon, left_for_one_question FROM sekisho.my_budget WHERE cap = 'permit {}'",
             self.permit
         );
         Ok(seen(&self.ask(&sql).await, false))

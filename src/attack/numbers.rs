@@ -25,7 +25,7 @@ fn step(answer: &Answer) -> Option<f64> {
 /// Whether `value` is a multiple of `step`, as far as a double can say.
 fn on(step: f64, value: f64) -> bool {
     let steps = value / step;
-    (steps - steps.round()).abs() <= 1e-6 * steps.abs().max(1.0)
+    (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0)
 }
 
 /// Which doubles can come out at all must not depend on the data: that was how Mironov read Laplace noise in 2012.

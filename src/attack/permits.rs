@@ -1,5 +1,7 @@
 //! Does a permit open anything but what it says, to anybody but whom it names, at any time but its own?
 
+use std::time::Duration;
+
 use super::{Field, Finding, arena::Wanted, finding::Checks};
 use crate::cli::Stop;
 
@@ -14,8 +16,9 @@ pub(super) async fn confusion(field: &mut Field) -> Result<Finding, Stop> {
     arena.grant(&wide, &Wanted::default()).await?;
     arena.grant(&narrow, &Wanted { grants: &grants, ..Wanted::default() }).await?;
     arena.grant(&rival, &Wanted { who: &["trudy"], ..Wanted::default() }).await?;
-    arena.grant(&over, &Wanted { days: Some(("2020-01-01", 30)), ..Wanted::default() }).await?;
-    arena.grant(&future, &Wanted { days: Some(("2090-01-01", 30)), ..Wanted::default() }).await?;
+    let soon = Some(Duration::from_millis(1_500));
+    arena.grant(&over, &Wanted { lasting: soon, ..Wanted::default() }).await?;
+    arena.grant(&future, &Wanted { from: Some("2090-01-01"), ..Wanted::default() }).await?;
     arena.grant(&revoked, &Wanted::default()).await?;
 
     // What the wide permit bought is kept; no other permit opens it.
@@ -26,6 +29,7 @@ pub(super) async fn confusion(field: &mut Field) -> Result<Finding, Stop> {
     let bought = arena.asker("eve", &revoked)?;
     bought.ask(SEX).await?;
     arena.revoke(&revoked).await?;
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
 
     let mut meet = vec![];
     // Columns of one permit under another, in every position and behind every name.

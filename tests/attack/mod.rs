@@ -1,5 +1,6 @@
-//! Does the attack hold its verdicts against a live gateway: nothing broken as it is, and found where more was spent
-//! than is claimed?
+//! Does the attack judge a live gateway rightly?
+//!
+//! Nothing is broken as it is; and where more was spent than is claimed, it is found.
 #![expect(clippy::print_stdout, reason = "the table is wanted by whoever reads the run")]
 
 use std::collections::BTreeSet;
