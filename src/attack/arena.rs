@@ -211,7 +211,7 @@ impl Arena {
     pub async fn grant(&self, id: &str, wanted: &Wanted<'_>) -> Result<(), Stop> {
         let grant = wanted.grants.iter().map(|g| g.parse()).collect::<Result<Vec<_>, _>>().map_err(Stop::Usage)?;
         let principals = wanted.who.iter().map(|w| named(AccountName::new(*w))).collect::<Result<_, _>>()?;
-        let from = wanted.from.map(str::parse).transpose().map_err(Stop::Usage)?;
+        let from = wanted.from.map(|from| from.parse()).transpose().map_err(Stop::Usage)?;
         let draft = permit_draft::Draft {
             id: Some(named(PermitId::new(id))?),
             dataset: Some(named(DatasetName::new(wanted.dataset))?),

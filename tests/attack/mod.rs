@@ -41,7 +41,7 @@ fn the_short_form_finds_nothing_broken() {
     assert!(of(Verdict::Open).iter().all(|row| [10, 11, 38].contains(row)), "{:?}", of(Verdict::Open));
     // An attacker who never wins anything has not been tried: honest noise leaves something.
     let won = |row: u8| found.iter().find(|one| one.row == row).and_then(|one| one.advantage).unwrap();
-    assert!(won(1) > 0.2 && won(30) > 0.2 && won(28) > 0.2, "{} {} {}", won(1), won(30), won(28));
+    assert!(won(44) > 0.3 && won(30) > 0.15 && won(28) > 0.05, "{} {} {}", won(44), won(30), won(28));
 }
 
 /// Real answers of a real gateway, claimed to have cost a third of what they did; and fresh draws claimed to be one.
