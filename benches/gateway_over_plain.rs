@@ -45,7 +45,7 @@ use sekisho::{
 mod house;
 
 /// What is asked: by the plain engine and, with schemas before the tables, by the gateway.
-const QUESTIONS: [(&str, &str); 8] = [
+const QUESTIONS: [(&str, &str); 11] = [
     (
         "fixed: persons and mean by sex",
         "SELECT gender_concept_id, COUNT(*) AS n, AVG(year_of_birth) AS a FROM demo.person GROUP BY 1",
@@ -77,6 +77,22 @@ const QUESTIONS: [(&str, &str); 8] = [
         "per person: visits, then persons by their number",
         "SELECT least(v, 20) AS visits, COUNT(*) AS n FROM
          (SELECT person_id, COUNT(*) AS v FROM demo.visit_occurrence GROUP BY person_id) q GROUP BY 1",
+    ),
+    (
+        "per person: rows numbered by a window",
+        "SELECT COUNT(*) AS n FROM (SELECT person_id, row_number() OVER
+         (PARTITION BY person_id ORDER BY measurement_date) AS rn FROM demo.measurement) q WHERE rn = 1",
+    ),
+    (
+        "per person: days since the visit before",
+        "SELECT COUNT(*) AS n, AVG(least(greatest(gap, 0), 365)) AS a FROM (SELECT person_id, visit_start_date -
+         lag(visit_start_date) OVER (PARTITION BY person_id ORDER BY visit_start_date) AS gap
+         FROM demo.visit_occurrence) q",
+    ),
+    (
+        "cells: 109,000 draws, by day of birth",
+        "SELECT year_of_birth, month_of_birth, day_of_birth, COUNT(*) AS n, SUM(gender_concept_id % 2) AS s
+         FROM demo.person GROUP BY 1, 2, 3",
     ),
     (
         "public: rows by the name of the drug",
@@ -163,7 +179,10 @@ impl Bench {
             ours_best = ours_best.min(begun.elapsed().as_secs_f64());
             if std::env::var_os("SEKISHO_BENCH_STEPS").is_some() {
                 let (rehearsal, sum) = (rehearsed - planned, summed - rehearsed);
-                println!("  planned {planned:?}, rehearsed {rehearsal:?}, summed {sum:?}, in all {:?}", begun.elapsed());
+                println!(
+                    "  planned {planned:?}, rehearsed {rehearsal:?}, summed {sum:?}, in all {:?}",
+                    begun.elapsed()
+                );
             }
             ours_memory = ours_memory.max(status("VmHWM:"));
             drop(finished);

@@ -55,6 +55,8 @@ pub struct Ground {
     pub cap: (f64, f64),
     /// Names of data sets, each with the same people.
     pub datasets: &'static [&'static str],
+    /// Whether answers leave at their deadline, as in service, and not as soon as they are made.
+    pub at_deadline: bool,
 }
 
 /// A permit that the attackers talked a reviewer into.
@@ -139,10 +141,16 @@ pub fn make(ground: &Ground, delivery: &Path) -> Result<String, Stop> {
 
 fn configuration(ground: &Ground) -> String {
     let cap = format!("{{ epsilon = {:?}, delta = {:e} }}", ground.cap.0, ground.cap.1);
+    let release = if ground.at_deadline { "at_deadline" } else { "immediate" };
     let datasets: String = ground
         .datasets
         .iter()
-        .map(|d| format!("[dataset.{d}]\npopulation = \"jp\"\nmodel = \"omop-5.4\"\ncap = {cap}\nvocabularies = []\n"))
+        .map(|d| {
+            format!(
+                "[dataset.{d}]\npopulation = \"jp\"\nmodel = \"omop-5.4\"\ncap = {cap}\nvocabularies = []\n\
+                 release = \"{release}\"\n"
+            )
+        })
         .collect();
     format!(
         "[enclave]\nname = \"{NAME}\"\n[population.jp]\npopulation_max = {}\ncap = {cap}\n{datasets}\

@@ -70,6 +70,8 @@ const WITHOUT: usize = 1;
 const ON_COLUMNS: [u8; 3] = [3, 23, 43];
 const ON_SINGLES: [u8; 1] = [27];
 const ON_CLOCKS: [u8; 3] = [10, 11, 38];
+/// What the names of enclaves for the clocks begin with.
+const CLOCK: &str = "clock-";
 const ON_NONE: [u8; 2] = [31, 42];
 
 impl Field {
@@ -84,7 +86,9 @@ impl Field {
         let root = std::path::absolute(&plan.directory).map_err(|fault| disk(&plan.directory, &fault))?;
         let delivery = |name: &str| root.join("people").join(name);
         let enclave = |name: &str, population_max, cap, datasets, people: &Path| {
-            let ground = Ground { directory: root.join(name), population_max, cap, datasets };
+            // Where time is not what is attacked, nobody waits for a deadline.
+            let at_deadline = name.starts_with(CLOCK);
+            let ground = Ground { directory: root.join(name), population_max, cap, datasets, at_deadline };
             arena::make(&ground, people).map(|password| Some((ground.directory, password)))
         };
         let (wide, large) = ((1000.0, 1e-5), (1000.0, LARGE_DELTA));

@@ -3,7 +3,7 @@
 //! The only place where noise is drawn, and the only one that opens [`Exact`]. All of it is OpenDP's: integer discrete
 //! Laplace and Gaussian (Canonne, Kamath and Steinke 2020), thresholds for groups that no public list names.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroUsize};
 
 use datafusion::arrow::{
     array::{ArrayRef, UInt32Array},
@@ -116,7 +116,7 @@ pub(super) fn draw(exact: Exact, partials: &[Partial], mechanisms: &[&Mechanism]
                 let groups = histograms.next().filter(|g| g.len() == persons.len()).ok_or(NoiseFault::Shape)?;
                 pick(&kept(groups, survivors.as_deref()), candidates.lo, candidates.units(), *rank, mechanism)?
             }
-            (_, Some(mechanism), _) => add(kept(exact, survivors.as_deref()), mechanism)?,
+            (_, Some(mechanism), _) => add(&kept(exact, survivors.as_deref()), mechanism)?,
             // The selecting count is itself the noised number of persons.
             (_, None, Some(chosen)) => chosen.iter().map(|(_, count)| *count).collect(),
             (_, None, None) => return Err(NoiseFault::Shape),
@@ -140,14 +140,34 @@ fn kept<T: Clone>(values: Vec<T>, survivors: Option<&[(usize, i64)]>) -> Vec<T> 
     }
 }
 
-fn add(values: Vec<i64>, mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
-    match mechanism.family {
-        Family::Laplace => laplace(mechanism.scale)?.invoke(&values),
-        Family::Gaussian => gaussian(mechanism.scale)?.invoke(&values),
-        Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Shape),
-    }
-    .map_err(|_| NoiseFault::Drawn)
+/// Draws for each value by itself, in parts side by side: the draws are independent, so the parts are one mechanism.
+fn add(values: &[i64], mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
+    let drawn = in_parts(values, |part| match mechanism.family {
+        Family::Laplace => laplace(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
+        Family::Gaussian => gaussian(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
+        Family::PermuteAndFlip | Family::Exponential => Err(NoiseFault::Shape),
+    })?;
+    Ok(drawn.concat())
 }
+
+/// `draw` over parts of `values`, each on a thread of its own where there are many; in their order.
+fn in_parts<T: Sync, R: Send>(
+    values: &[T],
+    draw: impl Fn(&[T]) -> Result<R, NoiseFault> + Sync,
+) -> Result<Vec<R>, NoiseFault> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let each = values.len().div_ceil(threads).max(PART_LEAST);
+    if values.len() <= each {
+        return Ok(vec![draw(values)?]);
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = values.chunks(each).map(|part| scope.spawn(|| draw(part))).collect();
+        parts.into_iter().map(|part| part.join().map_err(|_| NoiseFault::Drawn)?).collect()
+    })
+}
+
+/// Values that are not worth a thread of their own.
+const PART_LEAST: usize = 1024;
 
 /// One candidate per group, in units of the candidates' grid, from `first` on.
 fn pick(
@@ -169,7 +189,8 @@ fn pick(
         let place = i64::try_from(picked.map_err(|_| NoiseFault::Drawn)?).map_err(|_| NoiseFault::Shape)?;
         first.checked_add(place).ok_or(NoiseFault::Shape)
     };
-    groups.iter().map(one).collect()
+    let picked = in_parts(groups, |part| part.iter().map(one).collect::<Result<Vec<_>, _>>())?;
+    Ok(picked.concat())
 }
 
 /// The groups whose noised count of persons lies strictly above the threshold, in their order, with that count.
