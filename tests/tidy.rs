@@ -304,7 +304,7 @@ fn read_below(folder: &Path, files: &mut Vec<File>) {
 
 fn all_files() -> Vec<File> {
     let mut files = vec![];
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "fuzz"] {
         read_below(&repository().join(folder), &mut files);
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
