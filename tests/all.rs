@@ -1,6 +1,8 @@
 //! Does the whole hold together, seen from outside?
 
 #[cfg(test)]
+mod collection;
+#[cfg(test)]
 mod flight;
 #[cfg(test)]
 mod gateway;
