@@ -113,7 +113,7 @@ fn neighbour(seen: &[(u32, i64)], candidates: &Grid, rank: Rank, up: bool) -> Op
     let mut places = seen.iter().map(|(place, _)| usize::try_from(*place).unwrap());
     let place = match up {
         true => places.find(|place| *place > last).unwrap_or(last),
-        false => places.filter(|place| *place < first).last().unwrap_or(first),
+        false => places.rfind(|place| *place < first).unwrap_or(first),
     };
     Some((place as f64 + candidates.lo as f64) * candidates.step)
 }
