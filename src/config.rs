@@ -1,9 +1,12 @@
 //! What does `sekisho.toml` say of an enclave?
 
+mod settings;
+mod watching;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,13 +17,19 @@ use toml::Spanned;
 
 use crate::{
     audit::WitnessKey,
-    catalog::{CatalogFault, Model},
+    catalog::{CatalogFault, Model, TableKind},
     engine::EngineLimits,
-    gateway::{DatasetConfig, Enclave},
+    gateway::{DatasetConfig, Enclave, ReleaseAt},
     identity::OidcConfig,
     keys::{Keys, KeysFault, MasterSource},
     terms::{Cap, DatasetName, PopulationName, Role, VocabularyName},
     witness::WitnessAddress,
+};
+
+use watching::{MetricsText, TracesText};
+pub use {
+    settings::{SETTINGS, Setting, Trusted},
+    watching::MetricsConfig,
 };
 
 /// The file, in the enclave's directory.
@@ -43,6 +52,10 @@ pub struct Config {
     pub client_cas: Vec<PathBuf>,
     /// The identity provider whose tokens are believed; none unless the file names one.
     pub oidc: Option<OidcConfig>,
+    /// Where figures are scraped; nowhere unless the file says so.
+    pub metrics: Option<MetricsConfig>,
+    /// The collector to which traces go, such as `http://127.0.0.1:4317`; none unless the file names one.
+    pub traces: Option<String>,
 }
 
 /// How the log is published and watched.
@@ -102,6 +115,8 @@ struct Text {
     oidc: Option<Spanned<OidcText>>,
     #[serde(default)]
     log: LogText,
+    metrics: Option<MetricsText>,
+    traces: Option<TracesText>,
 }
 
 #[derive(Deserialize, Default)]
@@ -157,6 +172,9 @@ struct DatasetText {
     model: String,
     cap: Spanned<Cap>,
     vocabularies: Option<Spanned<Vec<VocabularyName>>>,
+    #[serde(default)]
+    release: ReleaseAt,
+    rows_per_person: Option<Spanned<BTreeMap<String, NonZeroU32>>>,
 }
 
 #[derive(Deserialize)]
@@ -178,9 +196,10 @@ struct OidcText {
 struct EngineText {
     memory_bytes: Option<NonZeroUsize>,
     threads: Option<NonZeroUsize>,
-    work_rows_max: Option<std::num::NonZeroU64>,
+    work_rows_max: Option<NonZeroU64>,
     cells_max: Option<NonZeroUsize>,
     waiting_max: Option<NonZeroUsize>,
+    row_steps_per_second: Option<NonZeroU64>,
 }
 
 impl Config {
@@ -224,11 +243,12 @@ impl Config {
                 directory: directory.to_path_buf(),
                 datasets: datasets.collect::<Result<_, _>>()?,
                 policies,
-                work_rows_max: read.engine.work_rows_max.map_or(WORK_ROWS_MAX, std::num::NonZeroU64::get),
+                work_rows_max: read.engine.work_rows_max.map_or(WORK_ROWS_MAX, NonZeroU64::get),
                 cells_max: read.engine.cells_max.map_or(CELLS_MAX, NonZeroUsize::get),
                 waiting_max: read.engine.waiting_max.map_or(WAITING_MAX, NonZeroUsize::get),
+                row_steps_per_second: read.engine.row_steps_per_second.map_or(ROW_STEPS_PER_SECOND, NonZeroU64::get),
                 engine: EngineLimits {
-                    threads: read.engine.threads.unwrap_or(engine.threads),
+                    threads: read.engine.threads.unwrap_or_else(|| threads_by_default(engine.threads)),
                     memory_bytes: read.engine.memory_bytes.map_or(engine.memory_bytes, NonZeroUsize::get),
                     ..engine
                 },
@@ -238,6 +258,8 @@ impl Config {
             master,
             client_cas: read.listen.client_ca.iter().map(|ca| directory.join(ca)).collect(),
             oidc: read.oidc.map(|given| oidc(&place, directory, given)).transpose()?,
+            metrics: read.metrics.map(|given| given.checked(&place)).transpose()?,
+            traces: read.traces.map(|given| given.checked(&place)).transpose()?,
         })
     }
 
@@ -317,14 +339,27 @@ fn dataset(
         let span = text.vocabularies.as_ref().map_or(0..0, Spanned::span);
         return wrong(span, format!("{same} is already the schema of the data set"));
     }
+    let model = Arc::new(Model::load(&directory.join("catalog"), &text.model)?);
+    let is_unit = |table: &str| model.table(table).is_some_and(|table| table.kind == TableKind::Unit);
+    let mut rows_per_person = BTreeMap::new();
+    if let Some(given) = &text.rows_per_person {
+        for (table, rows) in given.get_ref() {
+            if !is_unit(table) {
+                return wrong(given.span(), format!("{} has no table {table} of persons", text.model));
+            }
+            rows_per_person.insert(table.clone(), rows.get());
+        }
+    }
     Ok(DatasetConfig {
         name: name.clone(),
         population: text.population.get_ref().clone(),
         population_max,
         population_cap: population.cap,
         cap,
-        model: Arc::new(Model::load(&directory.join("catalog"), &text.model)?),
+        model,
         vocabularies: vocabularies.to_vec(),
+        release: text.release,
+        rows_per_person,
     })
 }
 
@@ -365,16 +400,25 @@ impl Place<'_> {
     }
 }
 
+/// One core at least is left to those who are not asking about persons: what they wait for must not tell how long a
+/// question runs.
+fn threads_by_default(most: NonZeroUsize) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores.saturating_sub(1)).map_or(NonZeroUsize::MIN, |spare| spare.min(most))
+}
+
 /// W of privacy.md section 8.
 const WORK_ROWS_MAX: u64 = 65_536;
 const CELLS_MAX: usize = 100_000;
 const WAITING_MAX: usize = 64;
+/// What an old core does.
+const ROW_STEPS_PER_SECOND: u64 = 50_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(super) const GOOD: &str = r#"
 [enclave]
 name = "demo"
 [listen]
@@ -395,7 +439,7 @@ threads = 3
 cells_max = 1000
 "#;
 
-    fn read(text: &str) -> Result<Config, String> {
+    pub(super) fn read(text: &str) -> Result<Config, String> {
         Config::read(Path::new("/nowhere"), text).map_err(|fault| fault.to_string())
     }
 
@@ -430,6 +474,27 @@ cells_max = 1000
             let witness = format!("{GOOD}\n[[log.witness]]\nurl = \"{url}\"\nkey = \"{key}\"\n");
             assert!(read(&witness).is_err(), "{url} {key}");
         }
+    }
+
+    #[test]
+    fn answers_wait_for_their_deadline_unless_the_custodian_says_otherwise() {
+        let of = |text: &str| read(text).unwrap().dataset(&DatasetName::new("demo").unwrap()).unwrap().clone();
+        assert_eq!(of(GOOD).release, ReleaseAt::AtDeadline);
+        assert!(of(GOOD).rows_per_person.is_empty());
+        let said = GOOD.replacen(
+            "vocabularies",
+            "release = \"immediate\"\nrows_per_person = { measurement = 60 }\nvocabularies",
+            1,
+        );
+        assert_eq!(of(&said).release, ReleaseAt::Immediate);
+        assert_eq!(of(&said).rows_per_person["measurement"], 60);
+        assert!(read(&said.replace("immediate", "soon")).unwrap_err().contains(":16: "));
+        assert!(
+            read(&said.replace("measurement", "concept")).unwrap_err().contains(":17: omop-5.4 has no table concept")
+        );
+        assert!(read(&said.replace("60", "0")).is_err());
+        assert!(read(GOOD).unwrap().enclave.row_steps_per_second > 0);
+        assert_eq!(threads_by_default(NonZeroUsize::MIN), NonZeroUsize::MIN);
     }
 
     #[test]

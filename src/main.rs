@@ -48,7 +48,13 @@ Exit status: 0 done, 1 fault, 2 wrong usage, 3 refused (the refusal on standard 
 
 fn main() -> ExitCode {
     let verb = Sekisho::parse().verb;
-    telemetry::start(if matches!(verb, Verb::Serve(_) | Verb::Witness(_)) { Level::Info } else { Level::Warn });
+    telemetry::hush_panics();
+    match verb {
+        // It says itself where its traces go.
+        Verb::Serve(_) => {}
+        Verb::Witness(_) => telemetry::start(Level::Info, None),
+        _ => telemetry::start(Level::Warn, None),
+    }
     let (mut out, mut err) = (io::stdout(), io::stderr());
     match run(&verb, &mut out, &mut err) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,8 @@ mod loads;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]
+mod operation;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod shared_data;

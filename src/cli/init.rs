@@ -116,6 +116,8 @@ pub struct Beginning {
     pub flight: SocketAddr,
     /// Where its master key comes from.
     pub master: MasterSource,
+    /// Rows that a person usually has, by table, as far as that is known beforehand.
+    pub rows_per_person: &'static [(&'static str, u32)],
 }
 
 /// An account with its password in clear, on its way to be hashed.
@@ -149,6 +151,7 @@ pub fn run(init: &Init, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), 
         vocabulary: init.vocabulary.clone(),
         flight: init.flight,
         master: init.master_key.clone(),
+        rows_per_person: &[],
     };
     make(&beginning, &accounts, init.with_sample_accounts, &Clock::of_the_machine())?;
     let dir = init.dir.display();
@@ -284,13 +287,17 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
     let cap = format!("{{ epsilon = {:?}, delta = {:e} }}", cap.epsilon(), cap.delta());
     Ok(format!(
         "# What this enclave is. Everything here is public. After a change: restart `sekisho serve`.\n\
+         # Trusted are all settings but those marked \"untrusted\": whoever can change a trusted one can break the\n\
+         # guarantee. `sekisho serve --help` lists them all.\n\
          \n\
          [enclave]\n\
          # The log of the enclave is called sekisho/NAME. It cannot be changed later.\n\
          name = {name}\n\
          \n\
          [listen]\n\
+         # untrusted: flight\n\
          flight = {flight}\n\
+         # client_ca = [\"keys/lab.pem\"]  # further CAs whose client certificates pass the handshake\n\
          \n\
          [keys]\n\
          # Where the key comes from that opens all others:\n\
@@ -310,8 +317,13 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          model = {model}\n\
          cap = {cap}\n\
          vocabularies = [{vocabulary}]\n\
+         # release: \"at_deadline\" hides how long an answer took; \"immediate\" does not, and every answer says so.\n\
+         release = \"at_deadline\"\n\
+         # Rows that a person usually has in a table: public figures that deadlines follow from. 32 where nothing is said.\n\
+         {rows_per_person}\n\
          \n\
          # How the log is published. outside: a place that is not restored together with this directory.\n\
+         # untrusted: checkpoint_seconds\n\
          # [log]\n\
          # checkpoint_seconds = 60\n\
          # outside = \"/mnt/elsewhere/totals\"\n\
@@ -320,9 +332,29 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # url = \"http://witness.example:8817\"\n\
          # key = \"ethics.example/w1+...\"\n\
          \n\
+         # The identity provider whose tokens are believed.\n\
+         # [oidc]\n\
+         # issuer = \"https://idp.example\"\n\
+         # audience = \"sekisho\"\n\
+         # ca = \"keys/idp.pem\"\n\
+         # account_claim = \"sub\"\n\
+         # roles_claim = \"groups\"\n\
+         # roles = {{ researchers = \"analyst\" }}\n\
+         # second_factor = [\"otp\"]\n\
+         \n\
+         # What the operator watches. show: \"public\", or \"all\", which also says how long work took.\n\
+         # untrusted: listen\n\
+         # [metrics]\n\
+         # listen = \"127.0.0.1:9464\"\n\
+         # show = \"public\"\n\
+         # [traces]\n\
+         # otlp = \"http://127.0.0.1:4317\"\n\
+         \n\
          # What questions may use of the machine; public figures. All have defaults.\n\
+         # untrusted: threads memory_bytes work_rows_max cells_max waiting_max\n\
          # [engine]\n\
-         # threads = 2              # ranges of persons run at once\n\
+         # threads = 2              # for questions about persons alone; fewer than there are cores\n\
+         # row_steps_per_second = 50000000 # of one thread; deadlines follow from it\n\
          # memory_bytes = 4294967296 # for hash tables and sorts; nothing is spilled to disk\n\
          # work_rows_max = 65536    # rows of one person that a step may hold\n\
          # cells_max = 100000       # cells of one release\n\
@@ -336,7 +368,17 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
         dataset = beginning.dataset,
         model = quoted(&beginning.model),
         vocabulary = quoted(beginning.vocabulary.as_str()),
+        rows_per_person = rows_per_person(beginning.rows_per_person),
     ))
+}
+
+fn rows_per_person(known: &[(&str, u32)]) -> String {
+    let (known, comment) = match known {
+        [] => (&[("measurement", 60), ("visit_occurrence", 20)][..], "# "),
+        known => (known, ""),
+    };
+    let figures: Vec<String> = known.iter().map(|(table, rows)| format!("{table} = {rows}")).collect();
+    format!("{comment}rows_per_person = {{ {} }}", figures.join(", "))
 }
 
 /// 1 / (10 × population_max), rounded down to a power of ten (privacy.md section 8).
@@ -404,6 +446,7 @@ mod tests {
             vocabulary: VocabularyName::new("vocab").unwrap(),
             flight: config::FLIGHT.parse().unwrap(),
             master: MasterSource::default(),
+            rows_per_person: &[("measurement", 18)],
         }
     }
 
@@ -416,6 +459,7 @@ mod tests {
         let dataset = config.enclave.datasets.first().unwrap();
         assert_eq!(dataset.population_max, 130_000);
         assert_eq!(dataset.cap, Cap::new(8.0, 1e-7).unwrap());
+        assert_eq!(dataset.rows_per_person.get("measurement"), Some(&18));
         let keys = Keys::load(&directory.join("keys")).unwrap();
         let books = Books::open(&directory, &keys, Clock::of_the_machine()).unwrap();
         assert_eq!(books.accounts().unwrap().len(), 8, "one for each role, two where it takes two");
@@ -423,6 +467,31 @@ mod tests {
         assert_eq!(connect.user, "auditor");
         let left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing hidden is left");
+    }
+
+    #[test]
+    fn the_written_file_names_every_setting_and_marks_the_untrusted_ones() {
+        let text = configuration(&beginning(PathBuf::new())).unwrap();
+        let marked: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# untrusted: "))
+            .flat_map(|names| names.split(' '))
+            .collect();
+        for setting in config::SETTINGS.iter().filter(|setting| setting.name != "web") {
+            let named = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{} = ", setting.name));
+            assert!(text.lines().any(named), "{} {}", setting.table, setting.name);
+            assert_eq!(marked.contains(setting.name), setting.trusted == config::Trusted::No, "{}", setting.name);
+        }
+        // Taken at its word, with everything that is only an example switched on.
+        let on: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('[')) {
+                Some(rest) => format!("{rest}\n"),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        let fault = Config::read(Path::new("/nowhere"), &on).unwrap_err().to_string();
+        assert!(fault.contains("not the public key of a witness"), "{fault}");
     }
 
     #[test]

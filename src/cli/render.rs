@@ -56,7 +56,12 @@ pub fn price_line(schema: &Schema) -> Option<String> {
         Some("true") => ", kept answer",
         _ => "",
     };
-    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}"))
+    let time = match (mark("sekisho.time_channel"), mark("sekisho.deadline")) {
+        (Some("open"), _) => ", time channel open".to_owned(),
+        (_, Some(seconds)) => format!(", deadline {seconds} s"),
+        _ => String::new(),
+    };
+    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}"))
 }
 
 fn csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {

@@ -13,17 +13,19 @@ use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
 };
 
 use super::stop::Stop;
 use crate::{
     certificates,
-    config::{Config, LogConfig},
+    config::{self, Config, LogConfig},
     flight::{self, DoorLimits, ServerIdentity, Tls},
     gateway::Gateway,
     identity::Oidc,
     keys,
     record::{Books, Held},
+    telemetry::{self, Figures, Level, Traces},
     terms::Clock,
     witness::{Publisher, newest_known},
 };
@@ -31,8 +33,7 @@ use crate::{
 /// Run the gateway: the one door to the enclave. Prints `ready` when it answers; SIGINT and SIGTERM let questions under
 /// way finish.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "What the process does is logged to standard error, never with data in it; \
-SEKISHO_LOG=error|warn|info|debug|trace says how much.")]
+#[command(after_help = LOGGING, after_long_help = settings())]
 pub struct Serve {
     /// The enclave's directory, made by `sekisho init`.
     #[arg(long, value_name = "D")]
@@ -40,6 +41,29 @@ pub struct Serve {
     /// Where to listen, instead of what sekisho.toml says; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub flight: Option<SocketAddr>,
+    /// How long questions under way have to finish after the first signal.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub drain_seconds: u64,
+    /// Start although the newest entry of the books is later than the machine's clock: that clock was wrong and is right
+    /// now. Recorded.
+    #[arg(long)]
+    pub clock_is_right: bool,
+}
+
+const LOGGING: &str = "What the process does is logged to standard error, never with data in it; \
+SEKISHO_LOG=error|warn|info|debug|trace says how much, SEKISHO_LOG_FORMAT=json in objects, one a line.";
+
+/// What `--help` says besides: every setting, and whether it is trusted.
+fn settings() -> String {
+    let line = |setting: &config::Setting| {
+        let trusted = if setting.trusted == config::Trusted::Yes { "trusted  " } else { "untrusted" };
+        format!("  {trusted} {:<31} {}\n", format!("{} {}", setting.table, setting.name), setting.says)
+    };
+    let lines: String = config::SETTINGS.iter().map(line).collect();
+    format!(
+        "{LOGGING}\n\nSettings in D/sekisho.toml. Whoever can change a trusted one can break the guarantee; an untrusted one \
+         changes form or speed alone:\n\n{lines}"
+    )
 }
 
 /// Serves until a signal.
@@ -48,24 +72,41 @@ pub struct Serve {
 /// [`Stop`] says what keeps the gateway from opening, or made it stop.
 pub fn run(serve: &Serve, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop> {
     runtime()?.block_on(async {
-        let open = Open::new(&serve.dir, serve.flight).await?;
-        writeln!(out, "listening on {}", open.url())?;
-        let mut serving = tokio::spawn(open.serve(asked_to_stop()?));
-        writeln!(out, "ready")?;
-        out.flush()?;
-        let again = asked_to_stop()?;
-        tokio::select! {
-            ended = &mut serving => return ended.map_err(|_| Stop::Fault("the gateway stopped unexpectedly".into()))?,
-            () = again => {}
+        let traces = Config::load(&serve.dir)?.traces.as_deref().map(Traces::to).transpose()?;
+        telemetry::start(Level::Info, traces.as_ref());
+        let served = until_stopped(serve, out, err).await;
+        if let Some(traces) = traces {
+            // What is not sent by then is dropped.
+            let _sent = tokio::task::spawn_blocking(move || traces.end()).await;
         }
-        writeln!(err, "finishing the questions under way; a second signal stops at once")?;
-        tokio::select! {
-            ended = serving => ended.map_err(|_| Stop::Fault("the gateway stopped unexpectedly".into()))?,
-            // What was reserved stays charged: the next start settles it.
-            () = asked_to_stop()? => Err(Stop::Said(1)),
-            () = tokio::time::sleep(DRAIN_MAX) => Ok(()),
-        }
+        served
     })
+}
+
+async fn until_stopped(serve: &Serve, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), Stop> {
+    let open = Open::at_this_time(&serve.dir, serve.flight, serve.clock_is_right).await?;
+    writeln!(out, "listening on {}", open.url())?;
+    if let Some(address) = open.scraped_at() {
+        writeln!(out, "figures on http://{address}/metrics")?;
+    }
+    let mut serving = tokio::spawn(open.serve(asked_to_stop()?));
+    writeln!(out, "ready")?;
+    out.flush()?;
+    let again = asked_to_stop()?;
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(|_| Stop::Fault("the gateway stopped unexpectedly".into()))?,
+        () = again => {}
+    }
+    writeln!(err, "finishing the questions under way; a second signal stops at once")?;
+    tokio::select! {
+        ended = serving => ended.map_err(|_| Stop::Fault("the gateway stopped unexpectedly".into()))?,
+        // What was reserved stays charged: the next start settles it.
+        () = asked_to_stop()? => Err(Stop::Said(1)),
+        () = tokio::time::sleep(Duration::from_secs(serve.drain_seconds)) => {
+            writeln!(err, "stopped after {} s with questions under way: their charges stand", serve.drain_seconds)?;
+            Ok(())
+        }
+    }
 }
 
 /// The runtime that answers: threads enough that a sign-in is heard while every core computes.
@@ -87,6 +128,8 @@ pub struct Open {
     foreign: Vec<PathBuf>,
     address: SocketAddr,
     publisher: Arc<Publisher>,
+    books: Books,
+    figures: Option<(TcpListener, SocketAddr, Figures)>,
 }
 
 impl Open {
@@ -95,6 +138,11 @@ impl Open {
     /// # Errors
     /// [`Stop`], also where another gateway has the books.
     pub async fn new(directory: &Path, at: Option<SocketAddr>) -> Result<Self, Stop> {
+        Self::at_this_time(directory, at, false).await
+    }
+
+    /// The same, and with `clock_is_right` also where the books have entries of a later time.
+    async fn at_this_time(directory: &Path, at: Option<SocketAddr>, clock_is_right: bool) -> Result<Self, Stop> {
         let config = Config::load(directory)?;
         let address = at.unwrap_or(config.flight);
         let folder = directory.join("keys");
@@ -102,20 +150,24 @@ impl Open {
         let foreign = config.client_cas.clone();
         let tls = Tls::new(&identity(&folder, &foreign)?)?;
         // The port before the books: what follows can take long, and a port in use is the more likely mistake.
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|fault| Stop::Fault(format!("cannot listen on {address}: {fault}")))?;
-        let address = listener.local_addr().map_err(|fault| Stop::Fault(format!("{address}: {fault}")))?;
-        let books = Books::open(directory, &keys, Clock::of_the_machine())?
+        let (listener, address) = bound(address).await?;
+        let figures = match config.metrics {
+            Some(metrics) => {
+                let (listener, address) = bound(metrics.listen).await?;
+                Some((listener, address, Figures::collect(metrics.seen_by, Clock::of_the_machine().now())?))
+            }
+            None => None,
+        };
+        let books = Books::open_by(directory, &keys, Clock::of_the_machine(), clock_is_right)?
             .publishing_every(config.log.every)
             .charging_per_interval(config.log.interval_share);
         let (books, publisher) = watched(books, directory, config.log).await?;
-        let mut gateway = Gateway::open(config.enclave, books, &keys, Clock::of_the_machine()).await?;
+        let mut gateway = Gateway::open(config.enclave, books.clone(), &keys, Clock::of_the_machine()).await?;
         if let Some(oidc) = config.oidc {
             gateway = gateway.believing(Oidc::new(oidc, Clock::of_the_machine())?);
         }
         tracing::info!(%address, "the gateway is open");
-        Ok(Self { gateway: Arc::new(gateway), listener, tls, folder, foreign, address, publisher })
+        Ok(Self { gateway: Arc::new(gateway), listener, tls, folder, foreign, address, publisher, books, figures })
     }
 
     /// Where clients connect to.
@@ -128,19 +180,39 @@ impl Open {
         format!("grpc+tls://{address}")
     }
 
+    /// Where figures are scraped, if they are.
+    #[must_use]
+    pub fn scraped_at(&self) -> Option<SocketAddr> {
+        self.figures.as_ref().map(|(_, address, _)| *address)
+    }
+
     /// Answers until `stop` is done.
     ///
     /// # Errors
     /// [`Stop::Fault`] where the transport fails.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Stop> {
+        let scraping = self.figures.map(|(listener, _, figures)| {
+            let (gateway, books) = (Arc::clone(&self.gateway), self.books);
+            let look_up = move || telemetry::look_up(&gateway, &books);
+            tokio::spawn(telemetry::serve_figures(listener, figures, look_up, std::future::pending()))
+        });
         let publishing = tokio::spawn(self.publisher.run());
         let renewing = tokio::spawn(renew(self.tls.clone(), self.folder, self.foreign));
         let served = flight::serve(self.gateway, self.listener, &self.tls, DoorLimits::default(), stop).await;
         renewing.abort();
         publishing.abort();
+        scraping.iter().for_each(JoinHandle::abort);
         tracing::info!("the gateway is closed");
         served.map_err(Stop::from)
     }
+}
+
+/// A port of ours, and where it is.
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Stop> {
+    let taken = |fault| Stop::Fault(format!("cannot listen on {address}: {fault}"));
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    Ok((listener, address))
 }
 
 /// Holds the books against the newest checkpoint known elsewhere before anything else happens, and makes what publishes
@@ -237,5 +309,3 @@ pub fn text(path: &Path) -> Result<String, Stop> {
 
 /// How soon a certificate replaced on disk is in force.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// How long questions under way have after the first signal.
-const DRAIN_MAX: Duration = Duration::from_secs(60);

@@ -97,6 +97,8 @@ faults!(
     crate::record::VerifyFault,
     crate::store::StoreFault,
     crate::synth::SynthFault,
+    crate::telemetry::FiguresFault,
+    crate::telemetry::TracesFault,
     crate::witness::WitnessFault,
 );
 

@@ -84,6 +84,7 @@ fn make(demo: &Demo, directory: &Path, teller: &mut Teller<'_>) -> Result<(), St
         vocabulary: vocabulary.clone(),
         flight: SocketAddr::from((Ipv4Addr::LOCALHOST, 8815)),
         master: MasterSource::default(),
+        rows_per_person: &ROWS_PER_PERSON,
     };
     init::make(&beginning, &init::sample_accounts()?, true, &clock)?;
     let config = Config::load(directory)?;
@@ -185,6 +186,16 @@ pub(super) fn disk(path: &Path, fault: &io::Error) -> Stop {
 const EPSILON: f64 = 100.0;
 /// What its persons grow from.
 const SEED: u64 = 7;
+/// How many rows the generator makes for a person, rounded up: it is known before any is drawn.
+const ROWS_PER_PERSON: [(&str, u32); 7] = [
+    ("observation_period", 2),
+    ("visit_occurrence", 14),
+    ("condition_occurrence", 9),
+    ("drug_exposure", 14),
+    ("procedure_occurrence", 2),
+    ("measurement", 19),
+    ("observation", 2),
+];
 /// Says that the enclave is whole.
 const FINISHED: &str = "demo.json";
 

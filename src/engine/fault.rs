@@ -27,6 +27,9 @@ pub enum EngineFault {
     /// A task ended without a result.
     #[error("a task ended without a result")]
     Lost,
+    /// The system gives no threads.
+    #[error("no threads for questions about persons")]
+    Threads(#[source] std::io::Error),
 }
 
 /// The engine's own error: kept for its type, never shown, since its text may hold values of rows.

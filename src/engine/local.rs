@@ -11,7 +11,7 @@ use datafusion::{
         SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::GreedyMemoryPool,
-        runtime_env::RuntimeEnvBuilder,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
     physical_plan::{ExecutionPlan, collect, execute_stream},
@@ -67,11 +67,7 @@ impl Engine {
     /// # Errors
     /// [`EngineFault::Planned`] where the runtime refuses its settings.
     pub fn new(limits: &EngineLimits, group_key: [u8; 32]) -> Result<Self, EngineFault> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory_bytes)))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
-            .build_arc()
-            .map_err(EngineFault::planned)?;
+        let runtime = memory(limits.memory_bytes)?;
         let config = SessionConfig::new()
             .with_target_partitions(1)
             .with_batch_size(limits.batch_rows.get())
@@ -80,6 +76,17 @@ impl Engine {
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         Ok(Self { state, threads: limits.threads.get(), group_key })
+    }
+
+    /// The same engine with `memory_bytes` of its own: what one question takes is never missing to another, so nobody's
+    /// failure tells about somebody else's question.
+    ///
+    /// # Errors
+    /// [`EngineFault::Planned`] where the runtime refuses its settings.
+    pub fn with_memory_of_its_own(&self, memory_bytes: usize) -> Result<Self, EngineFault> {
+        let state = SessionStateBuilder::new_from_existing(self.state.clone());
+        let state = state.with_runtime_env(memory(memory_bytes)?).build();
+        Ok(Self { state, threads: self.threads, group_key: self.group_key })
     }
 
     pub(super) fn state(&self) -> &SessionState {
@@ -246,6 +253,15 @@ pub(super) fn bind(
         .data()
         .map_err(EngineFault::planned)?;
     missing.map_or(Ok(bound), Err)
+}
+
+/// Memory for hash tables and sorts, so much and no disk behind it.
+fn memory(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, EngineFault> {
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()
+        .map_err(EngineFault::planned)
 }
 
 /// A batch as a table whose columns are named by position.

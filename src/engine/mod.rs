@@ -8,6 +8,7 @@ pub mod sample;
 pub mod schema;
 
 mod columns;
+mod cost;
 mod fault;
 mod finish;
 mod intern;
@@ -20,6 +21,7 @@ mod sums;
 mod tables;
 mod version_key;
 
+pub use cost::{Sizes, Work, estimate};
 pub use fault::EngineFault;
 pub use finish::{Finished, finish, public_answer};
 pub use local::{Engine, EngineLimits};

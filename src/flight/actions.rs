@@ -7,6 +7,7 @@ use arrow_flight::{
     },
 };
 use prost::{Message, bytes::Bytes};
+use tracing::Instrument;
 
 use super::{
     caller::Caller,
@@ -80,7 +81,7 @@ async fn administer(caller: &Caller, verb: &str, body: &[u8]) -> Result<Bytes, N
     };
     let (gateway, session, verb) = (caller.gateway.clone(), caller.session.clone(), verb.to_owned());
     // As with answers: a client that hangs up leaves nothing half-done.
-    let task = tokio::spawn(async move { gateway.administer(&session, &verb, body).await });
+    let task = tokio::spawn(async move { gateway.administer(&session, &verb, body).await }.in_current_span());
     let answer = task.await.map_err(|_| No::failed())??;
     serde_json::to_vec(&answer).map(Bytes::from).map_err(|_| No::failed())
 }

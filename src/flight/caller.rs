@@ -9,6 +9,7 @@ use tonic::{
     metadata::{KeyAndValueRef, MetadataMap},
     transport::server::TlsConnectInfo,
 };
+use tracing::Instrument;
 
 use super::{connections::PeerInfo, desk::Desk};
 use crate::{
@@ -78,7 +79,7 @@ impl Caller {
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let caller = self.clone();
-        let task = tokio::spawn(async move { caller.under_headers(work).await });
+        let task = tokio::spawn(async move { caller.under_headers(work).await }.in_current_span());
         task.await.unwrap_or(Err(Refusal::Failed { entry: None }))
     }
 

@@ -105,9 +105,19 @@ impl Hall {
         while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
             let (stream, address) = accepted(listener).await;
             // Whoever takes too much is closed, so that the queue moves on to others.
-            let Some(share) = self.connections_of.take(address) else { continue };
-            let Some(greeting) = self.handshakes_of.take(address) else { continue };
-            let Ok(turn) = Arc::clone(&self.handshakes).try_acquire_owned() else { continue };
+            let Some(share) = self.connections_of.take(address) else {
+                turned_away("connections_of_address");
+                continue;
+            };
+            let Some(greeting) = self.handshakes_of.take(address) else {
+                turned_away("handshakes_of_address");
+                continue;
+            };
+            let Ok(turn) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+                turned_away("handshakes");
+                continue;
+            };
+            metrics::gauge!("sekisho_connections").increment(1.0);
             let seated = Seated {
                 stream,
                 peer: PeerInfo { address, known: Arc::default() },
@@ -118,12 +128,25 @@ impl Hall {
             let (handshake, ready) = (self.acceptor.accept(seated, ()), ready.clone());
             tokio::spawn(async move {
                 // A handshake that fails is the peer's affair; plaintext and garbage end here.
-                if let Ok((secured, ())) = handshake.await {
-                    drop((greeting, turn));
-                    let _closing = ready.send(secured).await;
+                match handshake.await {
+                    Ok((secured, ())) => {
+                        drop((greeting, turn));
+                        let _closing = ready.send(secured).await;
+                    }
+                    Err(_) => turned_away("handshake_failed"),
                 }
             });
         }
+    }
+}
+
+fn turned_away(reason: &'static str) {
+    metrics::counter!("sekisho_connections_turned_away_total", "reason" => reason).increment(1);
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        metrics::gauge!("sekisho_connections").decrement(1.0);
     }
 }
 

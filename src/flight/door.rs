@@ -42,6 +42,7 @@ impl Door {
     }
 
     /// Who calls; without a valid token there is no account and so no language but English.
+    #[tracing::instrument(skip_all, name = "authenticate")]
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         let metadata = request.metadata();
         let authenticated = async {
@@ -141,6 +142,7 @@ impl FlightService for Door {
     type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
     type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
 
+    #[tracing::instrument(skip_all)]
     async fn handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
@@ -149,6 +151,7 @@ impl FlightService for Door {
         signed_in.map_err(|no| no.into_status(Language::En))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
@@ -156,6 +159,7 @@ impl FlightService for Door {
     }
 
     /// Nothing runs before DoGet, so the first poll is the last.
+    #[tracing::instrument(skip_all)]
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
@@ -163,6 +167,7 @@ impl FlightService for Door {
         info.map(done).map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let caller = self.caller(&request).await?;
         let info = self.flight_info(&caller, request.into_inner()).await;
@@ -170,12 +175,14 @@ impl FlightService for Door {
         info.map(schema).map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(&request).await?;
         let data = self.data(&caller, &request.get_ref().ticket).await;
         data.map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = self.caller(&request).await?;
         let result = self.put(&caller, request.into_inner()).await;
@@ -183,6 +190,7 @@ impl FlightService for Door {
         result.map(put).map_err(|no| no.into_status(caller.language()))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.caller(&request).await?;
         let result = actions::act(&caller, &self.desks, request.get_ref()).await;

@@ -4,8 +4,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::TcpListener;
-use tonic::transport::Server;
-use tonic_health::server::HealthReporter;
+use tonic::{server::NamedService, transport::Server};
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
     connections::secured,
@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 
 /// The largest message taken in.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// How soon a failure of the books shows in the server's health.
+/// How soon a failure of the books, or its end, shows in the server's health.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// Calls in flight on one connection; more wait.
 const CALLS_PER_CONNECTION_MAX: u32 = 64;
@@ -61,8 +61,8 @@ pub async fn serve(
     // One provider for the whole process: whoever comes first installs it, and it is the same for all.
     let _already = rustls::crypto::ring::default_provider().install_default();
     let (health, reports) = tonic_health::server::health_reporter();
-    health.set_serving::<FlightServiceServer<Door>>().await;
-    let stop = until_unsound(Arc::clone(&gateway), health, stop);
+    say(&health, gateway.is_serving()).await;
+    let stop = telling(Arc::clone(&gateway), health, stop);
     let connections = secured(listener, tls.server.clone(), limits);
     let door = Door::new(gateway, limits);
     let service = FlightServiceServer::new(door).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -83,16 +83,35 @@ pub async fn serve(
         .map_err(FlightFault::Stopped)
 }
 
-/// Done when `stop` is; says to whoever watches the server's health when that is, or when the books have failed.
-async fn until_unsound(gateway: Arc<Gateway>, health: HealthReporter, stop: impl Future<Output = ()>) {
+/// Done when `stop` is. Until then whoever watches the server's health is told when the books have failed, or are older than
+/// what was seen of them, and when that is over; at the end, that nothing is served any more.
+async fn telling(gateway: Arc<Gateway>, mut health: HealthReporter, stop: impl Future<Output = ()>) {
     tokio::pin!(stop);
+    let mut said = gateway.is_serving();
     loop {
         tokio::select! {
-            () = &mut stop => return health.set_not_serving::<FlightServiceServer<Door>>().await,
+            () = &mut stop => break,
             () = tokio::time::sleep(HEALTH_EVERY) => {}
         }
-        if !gateway.is_sound() {
-            health.set_not_serving::<FlightServiceServer<Door>>().await;
+        let now = gateway.is_serving();
+        if now != said {
+            say(&health, now).await;
+            said = now;
         }
     }
+    say(&health, false).await;
+    // Whoever watches has heard it, and is let go: a stream of health would keep the door open for ever.
+    for service in SERVICES {
+        health.clear_service_status(service).await;
+    }
 }
+
+async fn say(health: &HealthReporter, serving: bool) {
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// The server as a whole, and the one service of it, as those who watch call them.
+const SERVICES: [&str; 2] = ["", <FlightServiceServer<Door> as NamedService>::NAME];

@@ -65,15 +65,17 @@ impl No {
         Self::Refused(Refusal::NotAQuestion { hint: "send one well-formed Flight SQL command".into() })
     }
 
-    /// What goes on the wire.
+    /// What goes on the wire, counted by its code.
     pub(super) fn into_status(self, language: Language) -> Status {
-        match self {
+        let (grpc, code, message) = match self {
             Self::Refused(refusal) => {
                 let code = refusal.code();
-                spoken(grpc_code(&refusal), code, format!("{code}: {}", refusal.sentence(language)))
+                (grpc_code(&refusal), code, format!("{code}: {}", refusal.sentence(language)))
             }
-            Self::NotOffered(what) => spoken(Code::Unimplemented, "not_offered", what.sentence(language).into()),
-        }
+            Self::NotOffered(what) => (Code::Unimplemented, "not_offered", what.sentence(language).to_owned()),
+        };
+        metrics::counter!("sekisho_refusals_total", "code" => code).increment(1);
+        spoken(grpc, code, message)
     }
 }
 

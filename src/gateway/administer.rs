@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Gateway, Session, blocking, failed,
+    Gateway, Session, blocking, failed, figures,
     world::{Dataset, World},
 };
 use crate::{
@@ -72,11 +72,20 @@ impl Gateway {
     ///
     /// # Errors
     /// A [`Refusal`], recorded.
+    #[tracing::instrument(skip_all)]
     pub async fn administer(&self, session: &Session, verb: &str, body: Value) -> Result<Value, Refusal> {
         if let Err(refusal) = self.not_halted_itself(session).await {
             return Err(self.refuse(session.principal(), verb, refusal).await);
         }
-        let done = match verb {
+        let done = figures::administered(self.act(session, verb, body)).await;
+        match done {
+            Ok(value) => Ok(value),
+            Err(refusal) => Err(self.refuse(session.principal(), verb, refusal).await),
+        }
+    }
+
+    async fn act(&self, session: &Session, verb: &str, body: Value) -> Result<Value, Refusal> {
+        match verb {
             "halt.on" => self.halt_on(session, body).await,
             "halt.off" => self.halt_off(session, body).await,
             "halt.list" => self.halt_list(session).await,
@@ -103,10 +112,6 @@ impl Gateway {
             "restore.show" => self.restore_show(session).await,
             "restore.acknowledge" => self.restore_acknowledge(session).await,
             _ => Err(not_done_because(&format!("there is no act {verb}"))),
-        };
-        match done {
-            Ok(value) => Ok(value),
-            Err(refusal) => Err(self.refuse(session.principal(), verb, refusal).await),
         }
     }
 

@@ -1,23 +1,29 @@
 //! What happens to one question, top to bottom?
 //!
 //! Each `let` is a proof type: a value only its own module can build, taken by value where it may be used once. Nothing
-//! is executed without a reservation and nothing released without a receipt: [`Gateway::exact_then_noise`] asks for the
-//! one and [`leave`] for the other, [`Reservation`] comes from [`crate::record::Books::reserve`] alone, and
-//! `tests/tidy.rs` lets no other file call the exact stage.
+//! is executed without a reservation and nothing released without a receipt: [`exact_then_noise`] asks for the proof of
+//! the one and [`leave`] for the other, [`Paid`] comes from a [`Reservation`] and that from
+//! [`crate::record::Books::reserve`] alone, and `tests/tidy.rs` lets no other file call the exact stage.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Gateway, Release, Session, Shape, blocking, explain, failed, halt::denied, kept, replay, session::Settings,
-    world::World,
+    Gateway, Release, Session, Shape, blocking,
+    deadline::{Deadline, Fault, Speed},
+    explain, failed, figures,
+    halt::denied,
+    kept::{self, Before, Made},
+    replay,
+    session::Settings,
+    world::{Dataset, World},
 };
 use crate::{
     audit::Receipt,
-    engine::{EngineFault, Finished, Prepared, RangedTables, finish, public_answer},
+    engine::{Engine, EngineFault, Finished, Prepared, RangedTables, finish, public_answer},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
-    record::{Admission, Permit, Reservation},
+    record::{Admission, Paid, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{CapName, Charge, DatasetName, Instant, PermitId, Refusal},
 };
@@ -28,6 +34,7 @@ use datafusion::{
     },
     common::ScalarValue,
 };
+use tracing::{Instrument, info_span};
 
 /// A microsecond count of one epoch: one day, at fixed instants whatever the registers hold.
 pub(super) const EPOCH_MICROS: i64 = 86_400_000_000;
@@ -63,6 +70,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The [`Refusal`] that the question would meet, recorded.
+    #[tracing::instrument(skip_all)]
     pub async fn shape(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
         let shaped = self.shape_unrecorded(session, sql).await;
         match shaped {
@@ -75,6 +83,7 @@ impl Gateway {
     ///
     /// # Errors
     /// A [`Refusal`], recorded.
+    #[tracing::instrument(skip_all)]
     pub async fn answer(
         &self,
         session: &Session,
@@ -87,7 +96,10 @@ impl Gateway {
             Err(refusal) => Err(refusal),
         };
         match answered {
-            Ok(release) => Ok(release),
+            Ok(release) => {
+                figures::answered(&release);
+                Ok(release)
+            }
             Err(refusal) => Err(self.refuse_question(session.principal(), &scene, sql, refusal).await),
         }
     }
@@ -130,7 +142,8 @@ impl Gateway {
         let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
         let tables = asking.world.tables(Some(&permit.dataset), &[]);
 
-        // 1. What could it reveal, and at what loss? Public facts only.
+        // 1. What could it reveal, and at what loss? Public facts only. These steps have their spans in a trace, and none after
+        //    the price has one: its end would show how long the exact stage ran (`telemetry/traces.rs`).
         let analysis = self.analysis(asking, &question)?;
         let key = analysis.core(&[
             &asking.world.versions(dataset),
@@ -141,9 +154,11 @@ impl Gateway {
             &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
         ]);
         self.not_halted_under(asking.principal, permit).await?;
-        self.engine.rehearse(&analysis, tables.as_ref()).await.map_err(|fault| unplannable(&fault))?;
+        let rehearsed = self.engine.rehearse(&analysis, tables.as_ref()).instrument(info_span!("rehearse")).await;
+        rehearsed.map_err(|fault| unplannable(&fault))?;
         let offer = self.offer(asking, permit).await?;
-        let plan = analysis.price(&offer)?;
+        let plan = info_span!("price").in_scope(|| analysis.price(&offer))?;
+        let deadline = self.deadline(asking, plan.analysis(), dataset)?;
         let charge = Charge {
             account: asking.principal.account().clone(),
             permit: permit.id.clone(),
@@ -158,65 +173,52 @@ impl Gateway {
             data_version: dataset.version.as_ref().map(|v| v.number).ok_or(Refusal::PermitNotActive)?,
             policy_hash: crate::audit::to_hex(clearance.policy_hash()),
             purpose: permit.purpose.clone(),
-            settings: replay::facts(asking.scene, asking.principal, Some(&offer.spent)),
+            settings: replay::facts(asking.scene, asking.principal, Some((&offer.spent, &deadline))),
         };
 
-        // 2. Asked before: the same bytes. Identical questions in flight wait for the first.
+        // 2. Asked before: the same bytes, or the same failure. Identical questions in flight wait for the first.
         let turn = self.turn(key);
         let _alone = turn.lock().await;
-        if let Some(release) = self.kept(asking, &plan, key, &charge, &admission).await? {
-            return Ok(release);
-        }
+        let before = match self.asked_before(&plan, asking, key, &charge.permit).await? {
+            Before::Own(found) => return self.serve_own(asking, &plan, charge, admission, &deadline, found).await,
+            before => before,
+        };
+        let engine = self.engine.with_memory_of_its_own(self.memory_of_one()).map_err(|fault| failed(&fault))?;
 
-        // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before:
-        //    a fault there depends on nobody.
+        // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before: a
+        //    fault there depends on nobody. A place is held until the deadline: whoever waits for it learns how many others
+        //    ask, and nothing of how long they take.
         let prepared = self.engine.prepare(plan.analysis(), tables.as_ref()).await.map_err(|fault| failed(&fault))?;
         let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
         let place = self.running_now.enter(&charge, dataset.source());
-        let reservation = self.reserve(charge, admission).await?;
+        let reservation = self.reserve(charge, admission, &before).await?;
+        let leaving = deadline.begins();
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
-        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it.
-        let made = place.unless_halted(async {
-            let noisy = self.exact_then_noise(&plan, &reservation, &prepared, Arc::clone(&tables)).await?;
-            let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((noisy, finished))
-        });
-        let (noisy, finished) = match made.await {
+        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it. What it
+        //    comes to is known to nobody before the deadline.
+        let making = self.pool.run(make(engine, plan.clone(), key, before, reservation.paid(), prepared, tables));
+        let made = leaving.hold(async { making.await.map_err(Fault::from)? });
+        let made = match place.unless_halted(made).await {
             Some(Ok(made)) => made,
             Some(Err(fault)) => return Err(self.fail(reservation, fault.as_ref()).await),
             None => return Err(self.end_by_halt(reservation).await),
         };
+        // On disk: what it was when the question began. A crash up to here loses the answer and keeps the charge.
 
-        // 5. Settled, recorded and kept in one durable transaction; only then does it leave. Deadline and visible-from
-        //    have their place between this step and the return.
-        let released = kept::released(&plan, key, &noisy)?;
+        // 5. Settled, recorded and kept in one durable transaction; only then does it leave.
+        let Made { finished, outcome } = made;
         let books = self.books.clone();
-        let receipt = blocking(move || books.release(reservation, released)).await?.map_err(|fault| failed(&fault))?;
+        let receipt = blocking(move || outcome.release(&books, reservation)).await?.map_err(|fault| failed(&fault))?;
         // On disk: charge settled, release recorded, answer kept.
-        leave(finished, &plan, &receipt, None)
+        leave(finished, &plan, &receipt, &deadline, None)
     }
 
-    /// The one place where exact values exist outside the engine: sealed in, noised out.
-    async fn exact_then_noise(
-        &self,
-        plan: &Plan,
-        _paid: &Reservation,
-        prepared: &Prepared,
-        tables: Arc<dyn RangedTables>,
-    ) -> Result<Noisy, Box<dyn std::error::Error + Send + Sync>> {
-        let mut noisy = Noisy::none();
-        // A later stage reads what an earlier one released: noised before anything more is computed.
-        for stage in plan.analysis().stages() {
-            let tables = Arc::clone(&tables);
-            let exact: Vec<Exact> = self.engine.exact_stage(plan.analysis(), stage, &noisy, prepared, tables).await?;
-            let (plan, earlier) = (plan.clone(), noisy);
-            // The text of a panic may hold values: only that there was one goes on.
-            let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
-            noisy = drawn.map_err(|_| EngineFault::Lost)??;
-        }
-        Ok(noisy)
+    /// When the answer leaves: from public facts, before anything is reserved.
+    fn deadline(&self, asking: &Asking<'_>, analysis: &Analysis, dataset: &Dataset) -> Result<Deadline, Refusal> {
+        let (bounds, speed) = (self.bounds(dataset), Speed::of(&self.enclave));
+        Deadline::of(analysis, &dataset.config, &bounds, &speed, asking.settings.deadline)
     }
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
@@ -232,9 +234,11 @@ impl Gateway {
         }
         let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
         self.not_halted_under(asking.principal, permit).await?;
+        let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
         let offer = self.offer(asking, permit).await?;
         let plan = self.analysis(asking, &cleared.question)?.price(&offer)?;
-        explain::plan(&plan, &offer)
+        let deadline = self.deadline(asking, plan.analysis(), dataset)?;
+        explain::plan(&plan, &offer, &deadline)
     }
 
     async fn shape_unrecorded(&self, session: &Session, sql: &str) -> Result<Shape, Refusal> {
@@ -293,13 +297,18 @@ impl Gateway {
     ) -> Result<Cleared, Refusal> {
         let now = asking.scene.at;
         let clearance: Clearance = match &asking.permit {
-            Some(permit) => self.policy.judge(asking.principal, permit, Action::Ask, now)?,
+            Some(permit) => {
+                info_span!("judge").in_scope(|| self.policy.judge(asking.principal, permit, Action::Ask, now))?
+            }
             None => self.policy.judge_without_permit(asking.principal, Action::Describe, now)?,
         };
         let directory = asking.world.directory(asking.dataset.as_ref(), &asking.extra);
         let today = asking.world.today(asking.dataset.as_ref());
-        let question = admit(statement, &directory, today, parameters, &self.limits)?;
-        let clearance = self.policy.judge_question(clearance, question.touched())?;
+        let admitted = info_span!("admit").in_scope(|| admit(statement, &directory, today, parameters, &self.limits));
+        let question = admitted?;
+        let judged =
+            info_span!("judge_question").in_scope(|| self.policy.judge_question(clearance, question.touched()));
+        let clearance = judged?;
         if let (Some(named), Some(permit)) = (question.dataset()?, &asking.permit)
             && named != permit.dataset
         {
@@ -308,15 +317,19 @@ impl Gateway {
         Ok(Cleared { question, clearance })
     }
 
+    #[tracing::instrument(skip_all, name = "analyze")]
     fn analysis(&self, asking: &Asking<'_>, question: &Question) -> Result<Analysis, Refusal> {
         let permit = asking.permit.as_ref().ok_or(Refusal::NoPermit)?;
         let dataset = asking.world.datasets.get(&permit.dataset).ok_or(Refusal::PermitNotActive)?;
-        let bounds = Bounds {
+        analyze(question, &asking.settings.asked, &self.bounds(dataset))
+    }
+
+    fn bounds(&self, dataset: &Dataset) -> Bounds {
+        Bounds {
             work_rows_max: self.enclave.work_rows_max,
             cells_max: self.enclave.cells_max,
             population_max: dataset.config.population_max,
-        };
-        analyze(question, &asking.settings.asked, &bounds)
+        }
     }
 
     /// The permit that the session names, or the only active one.
@@ -346,15 +359,15 @@ impl Gateway {
         })
     }
 
-    async fn kept(
+    /// What is known of this question from earlier.
+    async fn asked_before(
         &self,
-        asking: &Asking<'_>,
         plan: &Plan,
+        asking: &Asking<'_>,
         key: [u8; 32],
-        charge: &Charge,
-        admission: &Admission,
-    ) -> Result<Option<Release>, Refusal> {
-        let (books, permit, wanted) = (self.books.clone(), charge.permit.clone(), plan.half_widths());
+        permit: &PermitId,
+    ) -> Result<Before, Refusal> {
+        let (books, permit, wanted) = (self.books.clone(), permit.clone(), plan.half_widths());
         // Asked for in a budget, an answer that this permit bought for as much serves, whatever noise that budget buys by now.
         let budget = asking.settings.accuracy.is_none().then_some(plan.priced().epsilon);
         let accurate = move |had: &[f64], bought: Option<f64>| {
@@ -362,21 +375,40 @@ impl Gateway {
             let as_close = had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9));
             as_dear || (had.len() == wanted.len() && as_close)
         };
-        let found = blocking(move || books.kept(&key, &permit, accurate)).await?.map_err(|fault| failed(&fault))?;
-        let Some(found) = found else { return Ok(None) };
-        let own = found.bought_by == charge.permit;
+        let found = blocking(move || match books.kept(&key, &permit, accurate)? {
+            Some(kept) => Ok::<_, crate::record::BooksFault>(Before::of(kept, &permit)),
+            None => Ok(books.kept_failure(&key, &permit)?.map_or(Before::Never, |one| Before::failed(one, &permit))),
+        });
+        found.await?.map_err(|fault| failed(&fault))
+    }
+
+    /// What this permit has bought before, at once and for nothing: it reads no data, and how long it takes depends on
+    /// what was released alone.
+    async fn serve_own(
+        &self,
+        asking: &Asking<'_>,
+        plan: &Plan,
+        charge: Charge,
+        admission: Admission,
+        deadline: &Deadline,
+        found: kept::Own,
+    ) -> Result<Release, Refusal> {
+        let found = match found {
+            kept::Own::Answer(found) => found,
+            kept::Own::Failure(entry) => return Err(Refusal::Failed { entry: Some(entry.0) }),
+        };
         let noisy = kept::unpack(&found.answer)?;
         let tables = asking.world.tables(Some(&charge.dataset), &[]);
         let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await;
         let finished = finished.map_err(|fault| failed(&fault))?;
-        let (books, charge, admission) = (self.books.clone(), charge.clone(), admission.clone());
+        let books = self.books.clone();
         let receipt = blocking(move || books.serve_kept(charge, admission, &found)).await?.map_err(denied)?;
-        leave(finished, plan, &receipt, own.then_some("true")).map(Some)
+        leave(finished, plan, &receipt, deadline, Some("true"))
     }
 
-    async fn reserve(&self, charge: Charge, admission: Admission) -> Result<Reservation, Refusal> {
-        let books = self.books.clone();
-        blocking(move || books.reserve(charge, admission)).await?.map_err(denied)
+    async fn reserve(&self, charge: Charge, admission: Admission, before: &Before) -> Result<Reservation, Refusal> {
+        let (books, before) = (self.books.clone(), before.clone());
+        blocking(move || before.reserve(&books, charge, admission)).await?.map_err(denied)
     }
 
     /// After the charge only one sentence leaves, whatever went wrong; it is counted.
@@ -397,14 +429,66 @@ impl Gateway {
     }
 }
 
+/// All that happens between reservation and deadline, on threads of its own. Another permit's answer or failure takes the
+/// same way as a new one.
+async fn make(
+    engine: Engine,
+    plan: Plan,
+    key: [u8; 32],
+    before: Before,
+    paid: Option<Paid>,
+    prepared: Prepared,
+    tables: Arc<dyn RangedTables>,
+) -> Result<Made, Fault> {
+    let (noisy, bought) = match before.noisy()? {
+        Some((noisy, bought)) => (noisy, Some(bought)),
+        None => {
+            let paid = paid.ok_or(EngineFault::Lost)?;
+            (exact_then_noise(&engine, &plan, paid, &prepared, Arc::clone(&tables)).await?, None)
+        }
+    };
+    let finished = finish(&engine, plan.analysis(), &noisy, tables.as_ref()).await?;
+    Made::of(finished, &plan, key, &noisy, bought)
+}
+
+/// The one place where exact values exist outside the engine: sealed in, noised out.
+async fn exact_then_noise(
+    engine: &Engine,
+    plan: &Plan,
+    _paid: Paid,
+    prepared: &Prepared,
+    tables: Arc<dyn RangedTables>,
+) -> Result<Noisy, Fault> {
+    let mut noisy = Noisy::none();
+    // A later stage reads what an earlier one released: noised before anything more is computed.
+    for stage in plan.analysis().stages() {
+        let tables = Arc::clone(&tables);
+        let exact: Vec<Exact> = engine.exact_stage(plan.analysis(), stage, &noisy, prepared, tables).await?;
+        let (plan, earlier) = (plan.clone(), noisy);
+        // The text of a panic may hold values: only that there was one goes on.
+        let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
+        noisy = drawn.map_err(|_| EngineFault::Lost)??;
+    }
+    Ok(noisy)
+}
+
 /// The answer as it leaves, with the metadata that interface.md promises.
-fn leave(finished: Finished, plan: &Plan, receipt: &Receipt, kept: Option<&str>) -> Result<Release, Refusal> {
+fn leave(
+    finished: Finished,
+    plan: &Plan,
+    receipt: &Receipt,
+    deadline: &Deadline,
+    kept: Option<&str>,
+) -> Result<Release, Refusal> {
     let spent = if kept.is_some() { 0.0 } else { plan.priced().epsilon };
     let mut metadata = HashMap::from([
         ("sekisho.receipt".to_owned(), receipt.entry.0.to_string()),
         ("sekisho.receipt_json".to_owned(), receipt.to_json()),
         ("sekisho.epsilon_spent".to_owned(), spent.to_string()),
+        ("sekisho.time_channel".to_owned(), deadline.time_channel().to_owned()),
     ]);
+    let waited = deadline.seconds().filter(|_| kept.is_none());
+    metadata.extend(waited.map(|seconds| ("sekisho.deadline".to_owned(), seconds.to_string())));
     metadata.extend(kept.map(|kept| ("sekisho.kept_answer".to_owned(), kept.to_owned())));
     let schema = Arc::new(finished.schema.as_ref().clone().with_metadata(metadata));
     let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));

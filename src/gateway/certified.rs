@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Gateway, Session, administer, blocking, failed};
+use super::{Gateway, Session, administer, blocking, failed, figures};
 use crate::{
     identity::{Origin, Principal, SessionId, Way, recognise},
     policy::Action,
@@ -70,6 +70,7 @@ impl Gateway {
             Ok(principal) => self.note("login", Some(principal.account().clone()), None, detail).await?,
             Err(_) => self.note("login_refused", None, None, detail).await?,
         };
+        figures::signed_in("certificate", &recognised);
         recognised
     }
 

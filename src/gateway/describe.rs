@@ -212,7 +212,8 @@ fn public_facts(world: &World) -> datafusion::arrow::error::Result<Vec<Named>> {
         ("version", integers(all.clone().map(|d| d.version.as_ref().map(|v| i64::from(v.number.0))))),
         ("date", texts(all.clone().map(|d| d.version.as_ref().map(|v| v.manifest.date.to_string())))),
         ("source", texts(all.clone().map(|d| d.version.as_ref().map(|v| v.manifest.source.to_string())))),
-        ("epsilon", numbers(all.map(|d| d.config.cap.epsilon()))),
+        ("epsilon", numbers(all.clone().map(|d| d.config.cap.epsilon()))),
+        ("time_channel", texts(all.map(|d| Some(d.config.release.time_channel().to_owned())))),
     ])?;
     let all = tables.iter();
     let tables_table = batch(vec![

@@ -7,7 +7,7 @@ use datafusion::arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 
-use super::{Release, session::Settings};
+use super::{Release, deadline::Deadline, session::Settings};
 use crate::{
     privacy::{Explained, Offer, Plan},
     terms::Refusal,
@@ -30,11 +30,14 @@ pub(super) fn schema() -> SchemaRef {
         Field::new("cells", DataType::Int64, true),
         number("question_epsilon"),
         number("remaining_after"),
+        number("deadline_seconds"),
+        text("time_channel"),
     ]))
 }
 
-/// A priced plan, one line per mechanism. It says of the permit what is left of it after this question.
-pub(super) fn plan(plan: &Plan, offer: &Offer) -> Result<Release, Refusal> {
+/// A priced plan, one line per mechanism. It says of the permit what is left of it after this question, and when the
+/// answer would leave.
+pub(super) fn plan(plan: &Plan, offer: &Offer, deadline: &Deadline) -> Result<Release, Refusal> {
     let lines: Vec<Explained> = crate::privacy::explain(plan, offer.cap.delta());
     let after = offer.spent.plus(plan.loss()).ok();
     let remaining = after.map_or(0.0, |total| if offer.cap.admits(&total) { offer.cap.remaining(&total) } else { 0.0 });
@@ -55,8 +58,14 @@ pub(super) fn plan(plan: &Plan, offer: &Offer) -> Result<Release, Refusal> {
         Arc::new(Int64Array::from_iter(lines.iter().map(|l| l.cells.and_then(integer)))),
         number(&|_| plan.priced().epsilon),
         number(&|_| remaining),
+        Arc::new(Float64Array::from_iter(lines.iter().map(|_| deadline.seconds()))),
+        text_of_all(deadline.time_channel(), lines.len()),
     ];
     table(schema(), columns)
+}
+
+fn text_of_all(text: &str, lines: usize) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, lines)))
 }
 
 /// A question about nobody costs nothing.

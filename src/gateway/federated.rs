@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde_json::json;
 
-use super::{Gateway, Session, blocking, failed};
+use super::{Gateway, Session, blocking, failed, figures};
 use crate::{
     identity::{Oidc, Origin, Principal, SessionId, Way, federate, is_federated},
     terms::{Instant, Refusal},
@@ -60,6 +60,7 @@ impl Gateway {
             Ok(principal) => self.note("login", Some(principal.account().clone()), None, detail).await?,
             Err(_) => self.note("login_refused", None, None, detail).await?,
         };
+        figures::signed_in("token", &principal);
         Ok((principal?, claimed.until))
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Gateway, Session, administer, blocking, failed};
+use super::{Gateway, Session, administer, blocking, failed, figures};
 use crate::{
     identity::Principal,
     policy::Action,
@@ -168,7 +168,10 @@ impl Gateway {
     pub(super) async fn end_by_halt(&self, reservation: Reservation) -> Refusal {
         let books = self.books.clone();
         match blocking(move || books.end_by_halt(reservation)).await {
-            Ok(Ok(_)) => Refusal::Halted,
+            Ok(Ok(_)) => {
+                figures::ended_by_halt();
+                Refusal::Halted
+            }
             Ok(Err(fault)) => failed(&fault),
             Err(refusal) => refusal,
         }

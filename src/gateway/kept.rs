@@ -9,11 +9,116 @@ use datafusion::arrow::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::deadline::Fault;
 use crate::{
+    audit::Receipt,
+    engine::Finished,
     privacy::{Mechanism, Noisy, Plan, Target},
-    record::Released,
-    terms::Refusal,
+    record::{Admission, Books, BooksFault, Denied, Kept, KeptFailure, Released, Reservation},
+    terms::{Charge, EntryNumber, PermitId, Refusal},
 };
+
+/// What is known of a question from earlier.
+#[derive(Clone)]
+pub(super) enum Before {
+    /// Nothing that would serve.
+    Never,
+    /// The asking permit has bought it.
+    Own(Own),
+    /// Another permit has: it is sold again, as if it were new.
+    Others(Box<Kept>),
+    /// It failed for another permit: it fails again.
+    OthersFailed(KeptFailure),
+}
+
+/// What the asking permit has of its own.
+#[derive(Clone)]
+pub(super) enum Own {
+    Answer(Box<Kept>),
+    Failure(EntryNumber),
+}
+
+impl Before {
+    pub(super) fn of(kept: Kept, asking: &PermitId) -> Self {
+        let kept = Box::new(kept);
+        if kept.bought_by == *asking { Self::Own(Own::Answer(kept)) } else { Self::Others(kept) }
+    }
+
+    pub(super) fn failed(failure: KeptFailure, asking: &PermitId) -> Self {
+        match failure.asked_by == *asking {
+            true => Self::Own(Own::Failure(failure.entry)),
+            false => Self::OthersFailed(failure),
+        }
+    }
+
+    /// Takes the charge from all caps that have to bear it.
+    pub(super) fn reserve(self, books: &Books, charge: Charge, question: Admission) -> Result<Reservation, Denied> {
+        match self {
+            Self::Never | Self::Own(_) => books.reserve(charge, question),
+            Self::Others(kept) => books.reserve_for_kept(charge, question, &kept),
+            Self::OthersFailed(failure) => books.reserve_for_failure(charge, question, &failure),
+        }
+    }
+
+    /// The released values that are there already.
+    pub(super) fn noisy(self) -> Result<Option<(Noisy, Box<Kept>)>, Fault> {
+        match self {
+            Self::Never | Self::Own(_) => Ok(None),
+            Self::Others(kept) => Ok(Some((unpack(&kept.answer).map_err(|_| Unreadable)?, kept))),
+            Self::OthersFailed(_) => Err(FailedBefore.into()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a kept answer cannot be read")]
+struct Unreadable;
+
+#[derive(Debug, thiserror::Error)]
+#[error("it failed before")]
+struct FailedBefore;
+
+#[derive(Debug, thiserror::Error)]
+#[error("an answer cannot be put away")]
+struct NotKept;
+
+/// An answer before it is on record.
+pub(super) struct Made {
+    pub(super) finished: Finished,
+    pub(super) outcome: Outcome,
+}
+
+/// What the books are to hold of it.
+pub(super) enum Outcome {
+    New(Released),
+    Again(Box<Kept>),
+}
+
+impl Made {
+    pub(super) fn of(
+        finished: Finished,
+        plan: &Plan,
+        key: [u8; 32],
+        noisy: &Noisy,
+        bought: Option<Box<Kept>>,
+    ) -> Result<Self, Fault> {
+        let outcome = match bought {
+            Some(kept) => Outcome::Again(kept),
+            None => Outcome::New(released(plan, key, noisy).map_err(|_| NotKept)?),
+        };
+        Ok(Self { finished, outcome })
+    }
+}
+
+impl Outcome {
+    /// Settles, records and keeps, in one durable transaction.
+    pub(super) fn release(self, books: &Books, reservation: Reservation) -> Result<Receipt, BooksFault> {
+        match self {
+            Self::New(released) => books.release(reservation, released),
+            Self::Again(kept) => books.release_kept(reservation, &kept),
+        }
+    }
+}
 
 /// The noised batches as bytes: for each its length, then an Arrow IPC stream.
 pub(super) fn pack(noisy: &Noisy) -> Result<Vec<u8>, Refusal> {
@@ -49,7 +154,7 @@ fn write(batch: &RecordBatch) -> Result<Vec<u8>, datafusion::arrow::error::Arrow
 }
 
 /// What the books keep of a release.
-pub(super) fn released(plan: &Plan, key: [u8; 32], noisy: &Noisy) -> Result<Released, Refusal> {
+fn released(plan: &Plan, key: [u8; 32], noisy: &Noisy) -> Result<Released, Refusal> {
     let answer_ipc = pack(noisy)?;
     Ok(Released {
         key,

@@ -6,11 +6,14 @@
 mod administer;
 mod answer;
 mod certified;
+mod deadline;
 mod describe;
 mod explain;
 mod federated;
+mod figures;
 mod halt;
 mod kept;
+mod pool;
 mod replay;
 mod session;
 mod sign_in;
@@ -26,12 +29,13 @@ use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use self::{halt::Running, session::Sessions, world::World};
 pub use self::{
+    deadline::ReleaseAt,
     replay::{ReplayOf, Replayed, replay},
     session::Session,
     world::WorldFault,
 };
+use self::{halt::Running, pool::Pool, session::Sessions, world::World};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
@@ -60,6 +64,10 @@ pub struct DatasetConfig {
     pub model: Arc<Model>,
     /// The public vocabularies read beside it.
     pub vocabularies: Vec<VocabularyName>,
+    /// Whether answers wait for their deadline.
+    pub release: ReleaseAt,
+    /// Rows that a person has in a table, by its name: a public figure that deadlines follow from.
+    pub rows_per_person: BTreeMap<String, u32>,
 }
 
 /// What a gateway is made of.
@@ -81,6 +89,8 @@ pub struct Enclave {
     pub cells_max: usize,
     /// Questions that may wait at once.
     pub waiting_max: usize,
+    /// Plain steps over one row that one thread does in a second: a public figure that deadlines follow from.
+    pub row_steps_per_second: u64,
 }
 
 /// A gateway that cannot start, or go on.
@@ -103,6 +113,11 @@ pub enum GatewayFault {
     Passwords,
 }
 
+/// Questions about persons that run at once; further ones wait.
+const RUNNING_MAX: usize = 2;
+/// Of the memory, the eighths that each of these has for itself. The rest is for questions about nobody.
+const MEMORY_EIGHTHS_OF_ONE: usize = 3;
+
 /// Passwords hashed at once, each on a thread that answers nothing else.
 const HASHING_MAX: usize = 2;
 /// Sign-ins under way; one more is told to come back.
@@ -118,6 +133,7 @@ pub struct Gateway {
     tokens: Tokens,
     sessions: Sessions,
     engine: Engine,
+    pool: Pool,
     clock: Clock,
     limits: Limits,
     world: RwLock<Arc<World>>,
@@ -180,7 +196,10 @@ impl Gateway {
             enclave.datasets.iter().map(|d| (d.name.clone(), d.vocabularies.iter().cloned().collect())).collect();
         let files = enclave.policies.as_deref().map_or_else(|| Ok(PolicyFiles::embedded()), PolicyFiles::read)?;
         let policy = Policy::read(&files, vocabularies)?;
-        let engine = Engine::new(&enclave.engine, *keys.group())?;
+        let of_all = enclave.engine.memory_bytes.saturating_sub(RUNNING_MAX * memory_of_one(&enclave.engine));
+        let shared = EngineLimits { memory_bytes: of_all, ..enclave.engine.clone() };
+        let engine = Engine::new(&shared, *keys.group())?;
+        let pool = Pool::new(enclave.engine.threads)?;
         let mut world = World::load(&enclave, &books, keys.file(), &engine).await?;
         world.entry = replay::record_world(&books, &files, &enclave, &world)?;
         Ok(Self {
@@ -191,7 +210,7 @@ impl Gateway {
             limits: Limits::default(),
             world: RwLock::new(Arc::new(world)),
             file_key: *keys.file(),
-            running: Semaphore::new(2),
+            running: Semaphore::new(RUNNING_MAX),
             running_now: Running::default(),
             waiting: Semaphore::new(enclave.waiting_max),
             hashing: Semaphore::new(HASHING_MAX),
@@ -203,6 +222,7 @@ impl Gateway {
             books,
             policy,
             engine,
+            pool,
             clock,
         })
     }
@@ -240,6 +260,10 @@ impl Gateway {
     /// All settings of the session that have a value, under their full names.
     pub async fn settings(&self, session: &Session) -> Vec<(String, String)> {
         session.settings().list()
+    }
+
+    fn memory_of_one(&self) -> usize {
+        memory_of_one(&self.enclave.engine)
     }
 
     fn world(&self) -> Arc<World> {
@@ -287,6 +311,11 @@ impl Gateway {
             Err(unrecorded) => unrecorded,
         }
     }
+}
+
+/// The bytes that one question about persons has for itself.
+fn memory_of_one(limits: &EngineLimits) -> usize {
+    limits.memory_bytes / 8 * MEMORY_EIGHTHS_OF_ONE
 }
 
 /// Work that waits for the disk or a hash, off the request threads.

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Enclave, GatewayFault,
     answer::{EPOCH_MICROS, Scene, bound},
+    deadline::{Deadline, Speed},
     session::Settings,
     world::{World, WorldText},
 };
@@ -81,6 +82,11 @@ struct Facts {
     parameters: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spent: Option<Loss>,
+    /// When its answer was to leave: milliseconds from the reservation; none where answers leave at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_channel: Option<String>,
 }
 
 /// The entry that describes a world.
@@ -92,6 +98,8 @@ struct Met {
     policies: BTreeMap<String, String>,
     work_rows_max: u64,
     cells_max: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    speed: Option<Speed>,
     world: WorldText,
 }
 
@@ -108,6 +116,7 @@ pub(super) fn record_world(
         policies: files.deciding().map(|(name, text)| (name, text.to_owned())).collect(),
         work_rows_max: enclave.work_rows_max,
         cells_max: enclave.cells_max,
+        speed: Some(Speed::of(enclave)),
         world: world.describe(),
     };
     let body = serde_json::to_value(met).map_err(|_| crate::record::BooksFault::Wording)?;
@@ -115,14 +124,16 @@ pub(super) fn record_world(
 }
 
 /// What is recorded beside a question's text.
-pub(super) fn facts(scene: &Scene, principal: &Principal, spent: Option<&Loss>) -> Value {
+pub(super) fn facts(scene: &Scene, principal: &Principal, admitted: Option<(&Loss, &Deadline)>) -> Value {
     json!(Facts {
         world: scene.world.entry,
         session: scene.settings.list(),
         roles: principal.roles().clone(),
         at: scene.at,
         parameters: scene.parameters.clone(),
-        spent: spent.cloned(),
+        spent: admitted.map(|(spent, _)| spent.clone()),
+        deadline_ms: admitted.and_then(|(_, deadline)| deadline.milliseconds()),
+        time_channel: admitted.map(|(_, deadline)| deadline.time_channel().to_owned()),
     })
 }
 
@@ -200,6 +211,7 @@ struct Surroundings {
     world: World,
     work_rows_max: u64,
     cells_max: usize,
+    speed: Option<Speed>,
 }
 
 /// A verdict, as far as it can be compared.
@@ -207,6 +219,8 @@ struct Verdict {
     key: [u8; 32],
     policy_hash: [u8; 32],
     charge: Charge,
+    /// None where it was recorded before there were deadlines.
+    deadline: Option<Deadline>,
 }
 
 enum Judged {
@@ -253,8 +267,8 @@ impl Past<'_> {
             world.datasets.values().map(|d| (d.config.name.clone(), d.config.vocabularies.iter().cloned().collect()));
         match Policy::read(&PolicyFiles::of_texts(&met.policies), vocabularies.collect()) {
             Ok(policy) => {
-                let (work_rows_max, cells_max) = (met.work_rows_max, met.cells_max);
-                Seen::Whole(Box::new(Surroundings { policy, world, work_rows_max, cells_max }))
+                let Met { work_rows_max, cells_max, speed, .. } = *met;
+                Seen::Whole(Box::new(Surroundings { policy, world, work_rows_max, cells_max, speed }))
             }
             Err(_) => Seen::NoModel,
         }
@@ -342,6 +356,10 @@ impl Past<'_> {
             spent: facts.spent.clone().unwrap_or_else(|| self.spent(&permit.id)),
         };
         let plan = analysis.price(&offer)?;
+        let deadline = match &around.speed {
+            Some(speed) => Some(Deadline::of(plan.analysis(), &dataset.config, &bounds, speed, settings.deadline)?),
+            None => None,
+        };
         if explaining {
             return Ok(Judged::Free);
         }
@@ -353,7 +371,7 @@ impl Past<'_> {
             loss: plan.loss().clone(),
             draws: u32::try_from(plan.priced().mechanisms.len()).map_err(|_| Refusal::Failed { entry: None })?,
         };
-        Ok(Judged::Charged(Box::new(Verdict { key, policy_hash, charge })))
+        Ok(Judged::Charged(Box::new(Verdict { key, policy_hash, charge, deadline })))
     }
 
     fn chosen_permit(
@@ -417,10 +435,14 @@ fn compare_admission(body: &Value, detail: &Value, judged: Result<Judged, Refusa
     let takes = body.get("ledger").and_then(|ledger| ledger.get("takes")).and_then(|takes| takes.get("loss"));
     let loss = takes.and_then(|loss| serde_json::from_value::<Loss>(loss.clone()).ok());
     let charge = &verdict.charge;
+    let settings = |name: &str| detail.get("question").and_then(|q| q.get("settings")).and_then(|s| s.get(name));
+    let recorded = settings("deadline_ms").and_then(Value::as_u64);
+    let deadline = verdict.deadline.map(|deadline| deadline.milliseconds().map(u64::from));
     let checks = [
         ("plan", question("canonical_hash").and_then(from_hex) == Some(verdict.key)),
         ("policy", question("policy_hash") == Some(to_hex(&verdict.policy_hash).as_str())),
         ("loss", loss.as_ref() == Some(&charge.loss)),
+        ("deadline", deadline.is_none_or(|deadline| deadline == recorded)),
         ("draws", detail.get("draws").and_then(Value::as_u64) == Some(charge.draws.into())),
         ("permit", body.get("permit").and_then(Value::as_str) == Some(charge.permit.as_str())),
         ("data set", detail.get("dataset").and_then(Value::as_str) == Some(charge.dataset.as_str())),

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::deadline::Rung;
 use crate::{
     identity::{Principal, SessionId, Tokens},
     privacy::Asked,
@@ -25,12 +26,9 @@ pub(super) struct Settings {
     pub(super) epsilon: Option<f64>,
     pub(super) accuracy: Option<f64>,
     pub(super) asked: Asked,
-    pub(super) deadline: Option<f64>,
+    pub(super) deadline: Option<Rung>,
     pub(super) rules: Option<String>,
 }
-
-/// The public ladder of deadlines in seconds (privacy.md section 8).
-const DEADLINES: [f64; 7] = [0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
 
 impl Session {
     pub(super) fn id(&self) -> SessionId {
@@ -105,10 +103,11 @@ impl Settings {
                 };
             }
             "deadline" => {
-                let seconds = positive("one of 0.25, 1, 4, 16, 64, 256, 1024 seconds")?;
-                let on_ladder = seconds.is_none_or(|s| DEADLINES.iter().any(|d| (d - s).abs() < f64::EPSILON));
-                self.deadline =
-                    on_ladder.then_some(seconds).ok_or_else(|| wrong("one of 0.25, 1, 4, 16, 64, 256, 1024"))?;
+                let ladder = "one of 0.25, 1, 4, 16, 64, 256, 1024 seconds";
+                self.deadline = match positive(ladder)? {
+                    None => None,
+                    Some(seconds) => Some(Rung::of_seconds(seconds).ok_or_else(|| wrong(ladder))?),
+                };
             }
             "rules" => match value {
                 None | Some("none") => self.rules = value.map(str::to_owned),

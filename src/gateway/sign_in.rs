@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Gateway, Session, administer, blocking, failed};
+use super::{Gateway, Session, administer, blocking, failed, figures};
 use crate::{
     identity::{OpenSession, Origin, Principal, SessionName, Way},
     policy::Action,
@@ -40,7 +40,9 @@ impl Gateway {
     /// [`Refusal::NotSignedIn`], the same for every reason; [`Refusal::TooManyAttempts`] after many failures for this name
     /// or from this address, whether or not there is such an account; [`Refusal::Busy`] while too many sign in.
     pub async fn sign_in_from(&self, name: &str, password: &str, address: Option<IpAddr>) -> Result<String, Refusal> {
-        let principal = self.prove(name, password, address).await?;
+        let proved = self.prove(name, password, address).await;
+        figures::signed_in("password", &proved);
+        let principal = proved?;
         let token = self.tokens.issue(principal, Origin { way: Way::Password, address });
         Ok(token.map_err(|_| Refusal::Failed { entry: None })?.as_str().to_owned())
     }

@@ -14,7 +14,7 @@ use datafusion::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{DatasetConfig, Enclave};
+use super::{DatasetConfig, Enclave, ReleaseAt};
 use crate::{
     catalog::{Model, Table, TableKind},
     engine::{
@@ -76,6 +76,10 @@ struct DatasetText {
     model: String,
     model_sha256: String,
     vocabularies: Vec<VocabularyName>,
+    #[serde(default)]
+    release: ReleaseAt,
+    #[serde(default)]
+    rows_per_person: BTreeMap<String, u32>,
     version: Option<VersionText>,
 }
 
@@ -190,6 +194,8 @@ impl World {
             model: dataset.config.model.name.clone(),
             model_sha256: crate::audit::to_hex(&dataset.config.model.text_sha256),
             vocabularies: dataset.config.vocabularies.clone(),
+            release: dataset.config.release,
+            rows_per_person: dataset.config.rows_per_person.clone(),
             version: dataset.version.as_ref().map(|version| VersionText {
                 number: version.number,
                 date: version.manifest.date.to_string(),
@@ -256,6 +262,8 @@ impl World {
                 cap,
                 model,
                 vocabularies: of.vocabularies.clone(),
+                release: of.release,
+                rows_per_person: of.rows_per_person.clone(),
             };
             datasets.insert(of.name.clone(), Dataset { config, version, samples });
         }

@@ -122,6 +122,8 @@ pub struct Offer {
 const ALPHA: f64 = 0.05;
 /// The standard normal's two-sided quantile for it.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
+/// What the ledger's rounding up can add to a δ, and as much again.
+const DELTA_ROUNDING: f64 = 2e-18;
 /// Below this a δ is lost in the arithmetic of the samplers: per kept group (privacy.md section 3.5).
 const DELTA_LEAST: f64 = 1.1e-16;
 
@@ -171,10 +173,9 @@ fn at_epsilon(releases: &[Release], offer: &Offer, epsilon: f64) -> Result<Price
     let wanted: Vec<(usize, Target)> =
         releases.iter().enumerate().flat_map(|(i, r)| targets(r).into_iter().map(move |t| (i, t))).collect();
     let selections = wanted.iter().filter(|(_, t)| *t == Target::Selection).count();
-    // A question that takes an ε-th of the cap takes as much of the half of δ that is set aside for thresholds.
-    let delta = offer.cap.delta() / 2.0 * (epsilon / offer.cap.epsilon()).min(1.0) / usize_to_f64(selections.max(1));
     let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
     let order = binding_order(offer, &allowed);
+    let delta = threshold_delta(offer, &allowed, order) / usize_to_f64(selections.max(1));
     let wanted: Vec<Wanted<'_>> = wanted
         .into_iter()
         .map(|(index, target)| Wanted::new(releases, index, target, order))
@@ -311,6 +312,17 @@ fn binding_order(offer: &Offer, allowed: &Loss) -> usize {
         if left.is_finite() { left / allowed.at(index).max(1e-9) } else { f64::NEG_INFINITY }
     };
     (0..ORDERS.len()).rev().max_by(|a, b| admits(*a).total_cmp(&admits(*b))).unwrap_or(ORDERS.len() - 1)
+}
+
+/// What a question may take of the half of δ that is set aside for thresholds: what is left of it, divided by how many
+/// questions of this loss are left where the cap will bind. So many as fit by their loss then fit by their δ.
+fn threshold_delta(offer: &Offer, allowed: &Loss, order: usize) -> f64 {
+    let half = offer.cap.delta() / 2.0;
+    let left = half - offer.spent.delta() - DELTA_ROUNDING;
+    // With nothing left the price is what a first question's is, and the ledger refuses it.
+    let left = if left > half * 1e-6 { left } else { half };
+    let questions = (offer.cap.budget(order) - offer.spent.at(order)) / allowed.at(order);
+    if questions > 1.0 { left / questions } else { left }
 }
 
 /// The vectors of a release that need a draw of their own.

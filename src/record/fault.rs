@@ -5,6 +5,7 @@ use crate::{
     ledger::LedgerFault,
     permits::PermitFault,
     store::StoreFault,
+    terms::Instant,
 };
 
 /// What the operator reads. Names steps, accounts, permits and data sets; never a value of data.
@@ -31,6 +32,17 @@ pub enum BooksFault {
     /// Tree and entries disagree.
     #[error("the books are damaged or were changed from outside: the last entry is not the last leaf")]
     Damaged,
+    /// The machine's clock is behind the books.
+    #[error(
+        "the newest entry of the books is of {newest}, and this machine's clock says {now}: set the clock. If it was ahead \
+         then and is right now, start the gateway with --clock-is-right, which is recorded. Nothing was touched"
+    )]
+    ClockBehind {
+        /// When the newest entry was written.
+        newest: Instant,
+        /// What the clock says.
+        now: Instant,
+    },
     /// Something with this name exists already.
     #[error("{0} exists already")]
     AlreadyThere(String),

@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Admission, Books, BooksFault, Denied, Released,
+    Admission, Books, BooksFault, Denied, Released, Reservation,
     question::{self, Said},
 };
 use crate::{
@@ -136,17 +136,40 @@ impl Books {
     }
 
     fn sell_again(&self, charge: Charge, question: Admission, kept: &Kept) -> Result<Receipt, Denied> {
-        let reservation = self.reserve_in(charge, question, Scope::Again)?;
+        let reservation = self.reserve_for_kept(charge, question, kept)?;
+        Ok(self.release_kept(reservation, kept)?)
+    }
+
+    /// The first step of selling an answer to another permit than the one that bought it: takes `charge` from permit and
+    /// analyst alone. What lies between it and [`Books::release_kept`] must take as long as for a fresh answer, or the
+    /// time tells that somebody has asked before.
+    ///
+    /// # Errors
+    /// [`Denied`]; then nothing was taken.
+    pub fn reserve_for_kept(&self, charge: Charge, question: Admission, kept: &Kept) -> Result<Reservation, Denied> {
+        if kept.bought_by == charge.permit {
+            return Err(BooksFault::Mismatch("this permit has bought the answer").into());
+        }
+        self.reserve_in(charge, question, Scope::Again)
+    }
+
+    /// The second step: settled, recorded, and from now on kept for this permit as well.
+    ///
+    /// # Errors
+    /// [`BooksFault`]: the charge stands, nothing may be handed out.
+    pub fn release_kept(&self, reservation: Reservation, kept: &Kept) -> Result<Receipt, BooksFault> {
+        if !reservation.is_again() {
+            return Err(BooksFault::Mismatch("the charge is one for a new answer"));
+        }
         let kept = kept.clone();
-        let sold: Result<Receipt, BooksFault> = self.write(move |w| {
+        self.write(move |w| {
             let answer_sha256 = Sha256::digest(&kept.answer).into();
             let Kept { half_widths, mechanisms, .. } = &kept;
             let said = Said { answer_sha256: &answer_sha256, half_widths, mechanisms };
             let receipt = question::record_release(w, &reservation, &said)?;
             keep_for(w, kept.answer_entry, &kept.key, &reservation.charge().permit, &receipt)?;
             Ok(receipt)
-        });
-        Ok(sold?)
+        })
     }
 }
 
@@ -168,8 +191,8 @@ pub(super) fn keep_answer(
     Ok(entry)
 }
 
-/// Makes a kept answer one that `permit` has bought. Deadlines keep their place here: until they come, an answer is visible
-/// from its release on.
+/// Makes a kept answer one that `permit` has bought, visible from its release on. That is at its deadline and not before:
+/// entries are written at instants that are public, since the place of an entry in the log is as good as its time.
 pub(super) fn keep_for(
     w: &super::Writing<'_>,
     answer: EntryNumber,

@@ -13,6 +13,7 @@ mod export;
 mod fault;
 mod halts;
 mod kept;
+mod kept_failures;
 mod publish;
 mod question;
 mod restore;
@@ -38,7 +39,7 @@ use crate::{
     keys::Keys,
     ledger::{self, Ending},
     store::Store,
-    terms::{AccountName, CapName, Clock, EntryNumber, PermitId},
+    terms::{AccountName, CapName, Clock, EntryNumber, Instant, PermitId},
 };
 
 pub use crate::{
@@ -52,8 +53,9 @@ pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
 pub use halts::{FailuresMax, Halt, HaltCause, HaltTarget, Lifting};
 pub use kept::Kept;
+pub use kept_failures::KeptFailure;
 pub use publish::Publication;
-pub use question::{Admission, Denied, Failures, Released, Reservation};
+pub use question::{Admission, Denied, Failures, Paid, Released, Reservation};
 pub use restore::{Held, Suspension};
 pub use roles::Granting;
 pub use verify::{Verified, VerifyFault, verify_export, verify_watched_export};
@@ -108,7 +110,17 @@ impl Books {
     /// # Errors
     /// [`BooksFault`], also where another gateway has them open or the log key is not theirs.
     pub fn open(dir: &Path, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
-        Self::over(Store::open_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?, keys, clock)
+        Self::open_by(dir, keys, clock, false)
+    }
+
+    /// The same. With `clock_is_right` also where they have entries of a later time than the clock's: whoever opens them says
+    /// that the clock was ahead before, and that is recorded.
+    ///
+    /// # Errors
+    /// As [`Books::open`].
+    pub fn open_by(dir: &Path, keys: &Keys, clock: Clock, clock_is_right: bool) -> Result<Self, BooksFault> {
+        let store = Store::open_under(&dir.join(FILE), schema::MIGRATIONS, keys.books().bytes())?;
+        Self::over_by(store, keys, clock, clock_is_right)
     }
 
     fn of(store: Store, clock: Clock, signer: Signer) -> Self {
@@ -123,7 +135,12 @@ impl Books {
         }
     }
 
+    #[cfg(test)]
     fn over(store: Store, keys: &Keys, clock: Clock) -> Result<Self, BooksFault> {
+        Self::over_by(store, keys, clock, false)
+    }
+
+    fn over_by(store: Store, keys: &Keys, clock: Clock, clock_is_right: bool) -> Result<Self, BooksFault> {
         let named = "SELECT name, verifier FROM enclave";
         let (enclave, verifier): (String, String) =
             store.read(|c| Ok::<_, BooksFault>(c.query_row(named, [], |row| Ok((row.get(0)?, row.get(1)?)))?))?;
@@ -133,6 +150,7 @@ impl Books {
         }
         let books = Self::of(store, clock, signer);
         books.check_head()?;
+        books.check_clock(clock_is_right)?;
         books.recover()?;
         books.remember_suspension()?;
         Ok(books)
@@ -218,6 +236,23 @@ impl Books {
         })
     }
 
+    /// A clock that shows a time before the newest entry would bring permits back that are over.
+    fn check_clock(&self, it_is_right: bool) -> Result<(), BooksFault> {
+        let last = self.size()?.checked_sub(1).ok_or(BooksFault::Damaged)?;
+        let entry = self.entries(last..last.saturating_add(1))?.pop().ok_or(BooksFault::Damaged)?;
+        let body: Value = serde_json::from_str(&entry.body).map_err(|_| BooksFault::Damaged)?;
+        let newest = Instant(body.get("at").and_then(Value::as_i64).ok_or(BooksFault::Damaged)?);
+        let now = self.clock.now();
+        if newest <= now.plus(CLOCK_BACK_MAX) {
+            return Ok(());
+        }
+        if !it_is_right {
+            return Err(BooksFault::ClockBehind { newest, now });
+        }
+        let body = json!({"newest_entry": newest, "clock": now});
+        self.note(Note { kind: "clock_set_back", account: None, permit: None, body }).map(drop)
+    }
+
     // On disk now: admissions whose charge is committed and whose end is unknown. The loss may have happened, so it is
     // spent. The same function settles them that settles a failure.
     fn recover(&self) -> Result<(), BooksFault> {
@@ -261,6 +296,8 @@ pub fn schema_version() -> u32 {
     schema::MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0)
 }
 
+/// So far back a clock may be set between two starts: what keeps clocks in step sets them by less.
+const CLOCK_BACK_MAX: Duration = Duration::from_secs(300);
 /// The database, in the enclave's directory.
 pub const BOOKS_FILE: &str = FILE;
 const FILE: &str = "books.db";

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Books, BooksFault, Writing, data, halts, kept, publish};
+use super::{Books, BooksFault, Writing, data, halts, kept, kept_failures, publish};
 use crate::{
     accounts,
     audit::{self, Receipt, to_hex},
@@ -34,9 +34,9 @@ use crate::{
 /// ```
 /// nor made by anybody else:
 /// ```compile_fail,E0451
-/// use sekisho::{record::{Admission, Reservation}, terms::{Charge, EntryNumber}};
-/// fn forge(admission: EntryNumber, charge: Charge, question: Admission) -> Reservation {
-///     Reservation { admission, charge, question }
+/// use sekisho::{ledger::Scope, record::{Admission, Reservation}, terms::{Charge, EntryNumber}};
+/// fn forge(admission: EntryNumber, charge: Charge, question: Admission, scope: Scope) -> Reservation {
+///     Reservation { admission, charge, question, scope }
 /// }
 /// ```
 #[must_use = "a reservation that is neither released nor failed stays charged and without an end"]
@@ -45,6 +45,21 @@ pub struct Reservation {
     admission: EntryNumber,
     charge: Charge,
     question: Admission,
+    scope: Scope,
+}
+
+/// The proof that all caps have borne what a question may reveal: what reads data asks for it. Whatever of it is done on
+/// another thread needs no reservation there, which settles the charge and stays where it was made. Nobody else makes one:
+/// ```compile_fail,E0451
+/// fn forge(nothing: ()) -> sekisho::record::Paid {
+///     sekisho::record::Paid { nothing }
+/// }
+/// ```
+#[must_use]
+#[derive(Debug)]
+pub struct Paid {
+    #[expect(dead_code, reason = "it is there so that nobody outside can make one")]
+    nothing: (),
 }
 
 impl Reservation {
@@ -58,6 +73,20 @@ impl Reservation {
     #[must_use]
     pub fn charge(&self) -> &Charge {
         &self.charge
+    }
+
+    /// The proof that data may be read; none where population and data set paid nothing, since what is wanted was
+    /// answered before.
+    pub fn paid(&self) -> Option<Paid> {
+        (self.scope == Scope::Fresh).then_some(Paid { nothing: () })
+    }
+
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.question.canonical_hash
+    }
+
+    pub(super) fn is_again(&self) -> bool {
+        self.scope == Scope::Again
     }
 }
 
@@ -184,7 +213,7 @@ impl Books {
             }
             let recorded = w.append("admission", Some(account), Some(permit), detail, Some(takes))?;
             match recorded == admission {
-                true => Ok(Reservation { admission, charge, question }),
+                true => Ok(Reservation { admission, charge, question, scope }),
                 false => Err(BooksFault::Damaged.into()),
             }
         })
@@ -210,6 +239,9 @@ impl Books {
     /// # Errors
     /// [`BooksFault`]: the charge stands, nothing was released.
     pub fn release(&self, reservation: Reservation, released: Released) -> Result<Receipt, BooksFault> {
+        if reservation.is_again() {
+            return Err(BooksFault::Mismatch("population and data set have not paid for a new answer"));
+        }
         if <[u8; 32]>::from(Sha256::digest(&released.answer_ipc)) != released.answer_sha256 {
             return Err(BooksFault::Mismatch("the hash is not that of the answer"));
         }
@@ -226,12 +258,17 @@ impl Books {
         })
     }
 
-    /// Records that a question ended without an answer. The charge stands.
+    /// Records that a question ended without an answer. The charge stands, and the failure is kept as the question's
+    /// answer: see [`Books::kept_failure`].
     ///
     /// # Errors
     /// [`BooksFault`]; the charge stands then, too.
     pub fn fail(&self, reservation: Reservation) -> Result<EntryNumber, BooksFault> {
-        self.write(move |w| end(w, reservation.admission, &reservation.charge, Ending::Failed))
+        self.write(move |w| {
+            let entry = end(w, reservation.admission, &reservation.charge, Ending::Failed)?;
+            kept_failures::keep(w.connection, entry, &reservation.key(), &reservation.charge.permit)?;
+            Ok(entry)
+        })
     }
 
     /// How many charged questions ended without an answer, those included that a crash ended.
@@ -275,7 +312,7 @@ pub(super) fn record_release(
     reservation: &Reservation,
     said: &Said<'_>,
 ) -> Result<Receipt, BooksFault> {
-    let Reservation { admission, charge, question } = reservation;
+    let Reservation { admission, charge, question, .. } = reservation;
     ledger::settle(w.connection, *admission, Ending::Released)?;
     let detail = json!({
         "question": question_json(question),

@@ -39,6 +39,16 @@ impl Cipher {
         }
     }
 
+    /// Reads every page of the file and holds it against its keyed hash. A page that a crash has torn lies whole in the
+    /// write-ahead log: where something is amiss, what waits there is put into the file, and all is read again.
+    pub(super) fn check(&self, connection: &Connection, path: &Path) -> Result<(), StoreFault> {
+        if self.0.is_none() || all_pages_hold(connection)? {
+            return Ok(());
+        }
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        if all_pages_hold(connection)? { Ok(()) } else { Err(StoreFault::Damaged { path: path.to_owned() }) }
+    }
+
     /// The raw key as SQLCipher reads it, so that no password is stretched.
     pub(super) fn literal(&self) -> Option<Zeroizing<String>> {
         let mut literal = Zeroizing::new(String::with_capacity(80));
@@ -51,6 +61,12 @@ impl Cipher {
         literal.push_str("'\"");
         Some(literal)
     }
+}
+
+fn all_pages_hold(connection: &Connection) -> Result<bool, StoreFault> {
+    let mut statement = connection.prepare("PRAGMA cipher_integrity_check")?;
+    let mut faults = statement.query([])?;
+    Ok(faults.next()?.is_none())
 }
 
 /// Whether the file is a database that anybody can read.

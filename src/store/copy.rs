@@ -121,6 +121,7 @@ mod tests {
         version: 1,
         name: "notes",
         batches: &["CREATE TABLE notes (n INTEGER PRIMARY KEY, words TEXT) STRICT"],
+        detours: &[],
     }];
     const KEY: [u8; 32] = [9; 32];
 

@@ -1,6 +1,11 @@
 //! What can go wrong between us and the disk?
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::ErrorCode;
 
 /// Why the database did not do what it was asked. Names steps and files, never what is stored.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,12 @@ pub enum StoreFault {
         /// The database.
         path: PathBuf,
     },
+    /// Some page is not as it was written.
+    #[error("{path} is damaged: some page of it is not as it was written. Restore a backup")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+    },
     /// A later version of the program wrote it.
     #[error("the books have schema version {found}, this program knows {known}: use a newer program")]
     Newer {
@@ -44,6 +55,17 @@ pub enum StoreFault {
         found: u32,
         /// The newest version known here.
         known: u32,
+    },
+    /// They went a way that this program does not know.
+    #[error(
+        "the books call their schema step {version} {name:?}, which this program does not know: use the program that \
+         wrote them. Nothing was touched"
+    )]
+    Strange {
+        /// The step.
+        version: u32,
+        /// What they call it.
+        name: String,
     },
     /// A commit failed before: stop, restart, recover.
     #[error("the books stopped after a write of unknown outcome: restart the gateway")]
@@ -77,4 +99,18 @@ pub enum StoreFault {
         /// The kind of value.
         what: &'static str,
     },
+}
+
+impl StoreFault {
+    /// The same with the file by name, where the engine found that it is damaged.
+    pub(super) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Statement(rusqlite::Error::SqliteFailure(said, _))
+                if matches!(said.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+            {
+                Self::Damaged { path: path.to_owned() }
+            }
+            other => other,
+        }
+    }
 }

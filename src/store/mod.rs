@@ -27,7 +27,7 @@ use rusqlite::Connection;
 
 pub use copy::{copy_out, encrypt, look_at};
 pub use fault::StoreFault;
-pub use migrate::Migration;
+pub use migrate::{Detour, Migration};
 #[cfg(not(test))]
 use step::Steps;
 #[cfg(test)]
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// [`StoreFault::Absent`], [`StoreFault::Locked`] where another gateway holds it, [`StoreFault::Newer`] where a later
     /// version of the program wrote it, [`StoreFault::InClear`] where it is not encrypted, [`StoreFault::NotReadable`] where
-    /// the key is another one.
+    /// the key is another one, [`StoreFault::Damaged`] where a page is not as it was written.
     pub fn open_under(path: &Path, migrations: &'static [Migration], key: &[u8; 32]) -> Result<Self, StoreFault> {
         let lock = lock::Lock::take(path)?;
         Self::start(path, migrations, lock, cipher::Cipher::of(Some(key)), Steps::default())
@@ -105,8 +105,9 @@ impl Store {
         cipher: cipher::Cipher,
         steps: Steps,
     ) -> Result<Self, StoreFault> {
-        let mut connection = open::writing(path, &cipher)?;
-        migrate::migrate(&mut connection, migrations)?;
+        let mut connection = open::writing(path, &cipher).map_err(|fault| fault.of(path))?;
+        let whole = cipher.check(&connection, path).and_then(|()| migrate::migrate(&mut connection, migrations));
+        whole.map_err(|fault| fault.of(path))?;
         let poison = Arc::new(Poison::default());
         let writer = writer::Writer::start(connection, Arc::clone(&poison), steps)?;
         let readers = readers::Readers::new(path, cipher);

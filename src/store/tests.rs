@@ -11,7 +11,12 @@ const FIRST: &[Migration] = &[Migration {
     name: "notes",
     batches: &["CREATE TABLE notes (n INTEGER PRIMARY KEY) STRICT;
                 CREATE TABLE later (n INTEGER REFERENCES notes (n) DEFERRABLE INITIALLY DEFERRED) STRICT;"],
+    detours: &[],
 }];
+
+const fn step(name: &'static str, batches: &'static [&'static str], detours: &'static [Detour]) -> Migration {
+    Migration { version: 2, name, batches, detours }
+}
 
 fn note(connection: &Connection, n: i64) -> Result<(), StoreFault> {
     connection.execute("INSERT INTO notes VALUES (?1)", [n])?;
@@ -174,12 +179,9 @@ fn books_are_neither_overwritten_nor_made_by_opening() {
 
 #[test]
 fn a_schema_is_brought_up_to_date_and_one_from_the_future_is_refused() {
-    const SECOND: &[Migration] =
-        &[FIRST[0], Migration { version: 2, name: "more", batches: &["CREATE TABLE more (n INTEGER) STRICT"] }];
-    const BROKEN: &[Migration] = &[
-        FIRST[0],
-        Migration { version: 2, name: "broken", batches: &["CREATE TABLE more (n INTEGER)", "CREATE NONSENSE"] },
-    ];
+    const SECOND: &[Migration] = &[FIRST[0], step("more", &["CREATE TABLE more (n INTEGER) STRICT"], &[])];
+    const BROKEN: &[Migration] =
+        &[FIRST[0], step("broken", &["CREATE TABLE more (n INTEGER)", "CREATE NONSENSE"], &[])];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("books.db");
     let store = Store::create(&path, FIRST).unwrap();
@@ -190,4 +192,68 @@ fn a_schema_is_brought_up_to_date_and_one_from_the_future_is_refused() {
     assert_eq!(notes(&store), [1]);
     drop(store);
     assert!(matches!(Store::open(&path, FIRST), Err(StoreFault::Newer { found: 2, known: 1 })));
+}
+
+#[test]
+fn books_that_went_another_way_are_brought_back_where_it_is_known_and_refused_where_it_is_not() {
+    const OTHER: &[Migration] = &[FIRST[0], step("one half", &["CREATE TABLE left_half (n INTEGER) STRICT"], &[])];
+    const LIST: &[Migration] = &[
+        FIRST[0],
+        step(
+            "both halves",
+            &["CREATE TABLE left_half (n INTEGER) STRICT; CREATE TABLE right_half (n INTEGER) STRICT"],
+            &[Detour {
+                name: "one half",
+                lacks: None,
+                batches: &["CREATE TABLE right_half (n INTEGER) STRICT"],
+                leads_to: 2,
+            }],
+        ),
+    ];
+    const STRANGER: &[Migration] = &[FIRST[0], step("another", &["CREATE TABLE left_half (n INTEGER) STRICT"], &[])];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("books.db");
+    drop(Store::create(&path, OTHER).unwrap());
+    let strange = Store::open(&path, STRANGER).err().unwrap();
+    assert!(matches!(&strange, StoreFault::Strange { version: 2, name } if name == "one half"), "{strange}");
+    assert!(strange.to_string().contains("use the program that wrote them"), "{strange}");
+    for _ in 0..2 {
+        let store = Store::open(&path, LIST).unwrap();
+        store.read(|c| Ok::<_, StoreFault>(c.execute_batch("SELECT * FROM left_half, right_half")?)).unwrap();
+    }
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("DELETE FROM migrations WHERE version = 1", []).unwrap();
+    drop(connection);
+    assert!(matches!(Store::open(&path, LIST), Err(StoreFault::Broken { .. })), "a gap in the list");
+}
+
+#[test]
+fn a_step_that_is_stopped_after_any_of_its_statements_has_not_begun() {
+    const SECOND: &[Migration] = &[
+        FIRST[0],
+        step("more", &["CREATE TABLE a (n INTEGER) STRICT", "INSERT INTO notes VALUES (7)", "DROP TABLE later"], &[]),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("books.db");
+    let store = Store::create(&path, FIRST).unwrap();
+    store.write(|c| note(c, 1)).unwrap();
+    drop(store);
+    for statements in 0..=SECOND[1].batches.len() {
+        // The files as they lie there when the process is killed after so many statements; written through, too.
+        let stopped = tempfile::tempdir().unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "cache_size", 1).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        SECOND[1].batches[..statements].iter().for_each(|batch| connection.execute_batch(batch).unwrap());
+        for name in ["books.db", "books.db-wal"] {
+            if let Ok(bytes) = std::fs::read(dir.path().join(name)) {
+                std::fs::write(stopped.path().join(name), bytes).unwrap();
+            }
+        }
+        drop(connection);
+        let before = Store::open(&stopped.path().join("books.db"), FIRST).expect("the version before, whole");
+        assert_eq!(notes(&before), [1]);
+        drop(before);
+        assert_eq!(notes(&Store::open(&stopped.path().join("books.db"), SECOND).unwrap()), [1, 7]);
+    }
 }

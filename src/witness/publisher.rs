@@ -44,8 +44,13 @@ impl Publisher {
 
     /// Publishes at every fixed instant, until dropped.
     pub async fn run(self: std::sync::Arc<Self>) {
+        let mut latest = self.clock.now();
         loop {
             let now = self.clock.now();
+            if now < latest {
+                tracing::error!(%latest, %now, "the clock went back: until it is there again no checkpoint is published");
+            }
+            latest = latest.max(now);
             let at = self.books.next_instant(now);
             let wait = u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0);
             tokio::time::sleep(Duration::from_micros(wait)).await;

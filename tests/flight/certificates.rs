@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams,
+};
 use sekisho::{
     certificates::{self, issue, issue_client, renew},
     cli::client::{Client, ClientFault, ConnectTo},
@@ -112,5 +116,60 @@ async fn a_new_server_certificate_is_shown_without_a_restart_and_a_bad_one_never
     let next = ServerIdentity { certificate_pem: renewed.pem, key_pem: renewed.key_pem, ..identity(&other) };
     served.tls.renew(&next).unwrap();
     tokio::time::timeout(Duration::from_secs(20), Client::connect(&to)).await.unwrap().unwrap();
+    served.close().await;
+}
+
+/// The list in which the CA of `enclave` revokes this certificate, PEM.
+fn revoking(enclave: &str, ca_key_pem: &str, certificate_pem: &str) -> String {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).unwrap();
+    let serial = pem.parse_x509().unwrap().raw_serial().to_vec();
+    let mut ca = CertificateParams::new(vec![]).unwrap();
+    ca.distinguished_name = DistinguishedName::new();
+    ca.distinguished_name.push(DnType::CommonName, format!("Sekisho CA of {enclave}"));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let revoked = RevokedCertParams {
+        serial_number: serial.into(),
+        revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        next_update: rcgen::date_time_ymd(2099, 1, 1),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let key = KeyPair::from_pem(ca_key_pem).unwrap();
+    list.signed_by(&Issuer::from_params(&ca, &key)).unwrap().pem().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_foreign_ca_has_revoked_does_not_pass_the_handshake_any_more_and_the_rest_does() {
+    let served = Served::new(DoorLimits::default()).await;
+    let foreign = issue("elsewhere", &[], now()).unwrap();
+    let hanako = served.client("hanako").await;
+    let mut theirs = vec![];
+    for _ in 0..2 {
+        let made = issue_client("elsewhere", &foreign.ca_key_pem, "hanako", now()).unwrap();
+        let fingerprint = certificates::fingerprint(&made.pem).unwrap();
+        hanako.administer("certificate.add", json!({ "fingerprint": fingerprint })).await.unwrap();
+        theirs.push((made.pem, made.key_pem));
+    }
+    let with = |revoked_pem| ServerIdentity {
+        foreign_ca_pem: vec![foreign.ca_pem.clone()],
+        revoked_pem,
+        ..identity(&served.certificates)
+    };
+    served.tls.renew(&with(vec![])).unwrap();
+    connect(&served, &theirs[0]).await.unwrap();
+    // The list is put beside the CA while the gateway runs.
+    served.tls.renew(&with(vec![revoking("elsewhere", &foreign.ca_key_pem, &theirs[0].0)])).unwrap();
+    let fault = connect(&served, &theirs[0]).await.unwrap_err();
+    assert!(matches!(fault, ClientFault::NotShaken(_) | ClientFault::Unreachable { .. }), "{fault}");
+    connect(&served, &theirs[1]).await.unwrap();
+    // Whom the enclave's own CA vouches for is no affair of that list.
+    served.client("hanako").await;
     served.close().await;
 }

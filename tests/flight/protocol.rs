@@ -216,7 +216,7 @@ async fn garbage_for_bound_parameters_is_refused_and_a_message_too_large_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_watches_its_health_needs_no_account() {
+async fn whoever_watches_its_health_needs_no_account_and_hears_of_a_suspension_and_of_its_end() {
     use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
     let served = Served::new(DoorLimits::default()).await;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&served.certificates.ca_pem));
@@ -226,5 +226,20 @@ async fn whoever_watches_its_health_needs_no_account() {
         let asked = HealthCheckRequest { service: service.into() };
         assert_eq!(health.check(asked).await.unwrap().get_ref().status(), ServingStatus::Serving, "{service}");
     }
+    let mut told = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap().into_inner();
+    let mut next = async || tokio::time::timeout(Duration::from_secs(20), told.message()).await.unwrap().unwrap();
+    assert_eq!(next().await.unwrap().status(), ServingStatus::Serving);
+    // Somewhere a checkpoint is known of a log that goes on where these books do not.
+    let ahead = served.house.checkpoint_of_a_longer_log();
+    served.house.books.hold_against(&ahead).unwrap();
+    assert!(served.house.books.is_suspended());
+    assert_eq!(next().await.unwrap().status(), ServingStatus::NotServing);
+    let (operator, auditor) = (served.client("operator").await, served.client("auditor").await);
+    operator.administer("restore.acknowledge", serde_json::Value::Null).await.unwrap();
+    auditor.administer("restore.acknowledge", serde_json::Value::Null).await.unwrap();
+    assert_eq!(next().await.unwrap().status(), ServingStatus::Serving);
+    // Asked to close, it says so and lets the watcher go: with an open stream it could not close.
     served.close().await;
+    assert_eq!(next().await.unwrap().status(), ServingStatus::NotServing);
+    assert!(next().await.is_none());
 }

@@ -18,9 +18,10 @@ use datafusion::{
     common::ScalarValue,
 };
 use sekisho::{
+    audit::{Checkpoint, Signer},
     catalog::Model,
     engine::EngineLimits,
-    gateway::{DatasetConfig, Enclave, Gateway, Release, Session},
+    gateway::{DatasetConfig, Enclave, Gateway, Release, ReleaseAt, Session},
     identity::Passwords,
     ingest::{self, Load, VocabularyLoad},
     keys::Keys,
@@ -154,12 +155,16 @@ impl Ground {
                 cap: dataset,
                 model: Arc::clone(&self.model),
                 vocabularies: if self.vocabulary { vec![VocabularyName::new("vocab").unwrap()] } else { vec![] },
+                // Most stories are about something else and shall not wait; `deadlines.rs` tells of those that do.
+                release: ReleaseAt::Immediate,
+                rows_per_person: BTreeMap::new(),
             }],
             policies: None,
             engine: EngineLimits { memory_bytes: 1 << 30, ..EngineLimits::default() },
             work_rows_max: 65_536,
             cells_max: 100_000,
             waiting_max: 64,
+            row_steps_per_second: 50_000_000,
         }
     }
 }
@@ -283,6 +288,11 @@ impl House {
         self.hand.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
     }
 
+    /// The clock jumps back.
+    pub fn earlier(&self, by: Duration) {
+        self.hand.fetch_sub(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
     /// What is committed of a cap, as ε.
     pub fn spent(&self, cap: &CapName) -> f64 {
         let balance: Balance = self.books.budget(cap).unwrap().unwrap();
@@ -300,6 +310,15 @@ impl House {
     /// How many entries of a kind there are.
     pub fn count(&self, kind: &str) -> usize {
         self.entries().iter().filter(|e| kind_of(e) == kind).count()
+    }
+
+    /// What the world would know of these books if they went on after what they hold.
+    pub fn checkpoint_of_a_longer_log(&self) -> String {
+        let at = self.books.next_instant(Instant(self.hand.load(Ordering::SeqCst)));
+        let made = self.books.publish(at).unwrap().unwrap();
+        let known = Checkpoint::open(&made.totals, &self.books.verifier()).unwrap();
+        let longer = Checkpoint { size: known.size + 10, root: [7; 32], ..known };
+        longer.sign(&Signer::new("stories", self.ground.keys().log()).unwrap())
     }
 
     /// The enclave's folder.

@@ -5,6 +5,7 @@
 mod answers;
 mod asking;
 mod budgets;
+mod deadlines;
 mod descriptions;
 mod doors;
 mod halts;
@@ -12,5 +13,6 @@ pub(crate) mod house;
 mod refusals;
 mod replays;
 mod statistics;
+mod timing;
 pub(crate) mod truth;
 mod watched;

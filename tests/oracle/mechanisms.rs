@@ -214,3 +214,35 @@ fn an_empty_and_a_full_group_differ_by_no_more_than_epsilon_and_delta() {
     let loss = &trial.mechanism().loss;
     assert_indistinguishable("threshold, six and seven persons", &a, &b, loss.at(ORDERS.len() - 1), loss.delta());
 }
+
+/// The largest ε of a question of which so many fit under the cap by their loss alone.
+fn epsilon_of_one(questions: u32, cap: Cap) -> f64 {
+    let fits = |epsilon: f64| {
+        let one = Loss::pure(epsilon).unwrap();
+        cap.admits(&(0..questions).fold(Loss::zero(), |sum, _| sum.plus(&one).unwrap()))
+    };
+    let (mut low, mut high) = (0.0, cap.epsilon());
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    low
+}
+
+#[test]
+fn a_session_that_fits_by_its_loss_fits_by_the_delta_of_its_thresholds() {
+    let bounds = Bounds { work_rows_max: 65_536, cells_max: 1000, population_max: 1000 };
+    for (epsilon, questions) in [(1.0, 1), (1.0, 20), (1.0, 200), (8.0, 200)] {
+        let cap = Cap::new(epsilon, 1e-6).unwrap();
+        let each = epsilon_of_one(questions, cap);
+        let mut spent = Loss::zero();
+        for number in 1..=questions {
+            let sql = "SELECT code, COUNT(*) FROM visit GROUP BY code";
+            let analysis = ask(&directory(), sql, &asked(2, 3), &bounds).unwrap();
+            let plan = analysis.price(&Offer { epsilon: each, accuracy: None, cap, spent: spent.clone() }).unwrap();
+            assert!(plan.priced().mechanisms.iter().any(|m| m.target == Target::Selection), "groups are selected");
+            spent = spent.plus(plan.loss()).unwrap();
+            assert!(cap.admits(&spent), "question {number} of {questions} at {each} under {epsilon}");
+        }
+    }
+}

@@ -22,6 +22,7 @@ fn enclave(parent: &Path) -> PathBuf {
         vocabulary: VocabularyName::new("vocab").unwrap(),
         flight: config::FLIGHT.parse().unwrap(),
         master: MasterSource::File(parent.join("master.key")),
+        rows_per_person: &[],
     };
     init::make(&beginning, &init::sample_accounts().unwrap(), true, &Clock::of_the_machine()).unwrap();
     fs::create_dir_all(dir.join("data/demo/v1")).unwrap();

@@ -167,6 +167,14 @@ pub fn picture(books: &Books) -> Vec<String> {
         Ok::<_, BooksFault>(rows.collect::<Result<Vec<_>, _>>()?)
     });
     lines.extend(kept.unwrap());
+    let failures = books.store.read(|c| {
+        let mut statement = c.prepare("SELECT entry, key, permit FROM kept_failures ORDER BY entry")?;
+        let rows = statement.query_map([], |r| {
+            Ok(format!("failed {} {:?} {}", r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, String>(2)?))
+        })?;
+        Ok::<_, BooksFault>(rows.collect::<Result<Vec<_>, _>>()?)
+    });
+    lines.extend(failures.unwrap());
     lines
 }
 
@@ -191,6 +199,7 @@ pub fn sound(books: &Books, scratch: &Path) {
     assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'failed'"), of_kind("failure"));
     assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'recovered'"), of_kind("recovered"));
     assert_eq!(counted("SELECT count(*) FROM kept"), of_kind("release"), "answers and releases");
+    assert_eq!(counted("SELECT count(*) FROM kept_failures"), of_kind("failure"), "failures are kept");
     let answers = books.store.read(|c| {
         let mut statement =
             c.prepare("SELECT release, answers.answer FROM kept JOIN answers ON kept.answer = answers.entry")?;

@@ -82,3 +82,41 @@ fn only_an_answer_that_is_accurate_enough_serves() {
     let finer = find("P-1", 10.0).unwrap();
     assert_eq!((finer.bought_by, finer.half_widths), (permit_id("P-2"), vec![5.0]));
 }
+
+#[test]
+fn a_failure_is_kept_as_the_answer_and_gets_no_second_try_from_anybody() {
+    let (enclave, books) = Enclave::new();
+    assert_eq!(books.kept_failure(&[3; 32], &permit_id("P-1")).unwrap(), None);
+    let reservation = books.reserve(charge("P-1", pure(0.25)), question()).unwrap();
+    assert!(reservation.paid().is_some());
+    let entry = books.fail(reservation).unwrap();
+    let books = enclave.reopen(books);
+    let own = books.kept_failure(&[3; 32], &permit_id("P-1")).unwrap().unwrap();
+    assert_eq!((own.entry, &own.asked_by), (entry, &permit_id("P-1")));
+    assert_eq!(books.kept_failure(&[4; 32], &permit_id("P-1")).unwrap(), None, "another question");
+    assert!(books.reserve_for_failure(charge("P-1", pure(0.25)), question(), &own).is_err(), "it has paid");
+    // Another permit pays as for a fresh answer, and has a failure of its own; the persons pay nothing again.
+    let wide = held(&books, CapName::Population(population()));
+    let theirs = books.kept_failure(&[3; 32], &permit_id("P-2")).unwrap().unwrap();
+    let reservation = books.reserve_for_failure(charge("P-2", pure(0.25)), question(), &theirs).unwrap();
+    assert!(reservation.paid().is_none(), "no data may be read on it");
+    let second = books.fail(reservation).unwrap();
+    assert_eq!(held(&books, CapName::Population(population())), wide);
+    assert_eq!(held(&books, CapName::Permit(permit_id("P-2"))).spent, pure(0.25));
+    assert_eq!(books.kept_failure(&[3; 32], &permit_id("P-2")).unwrap().unwrap().entry, second);
+    assert_eq!(books.failures(&permit_id("P-2"), &dataset()).unwrap(), Failures { permit: 1, dataset: 2 });
+}
+
+#[test]
+fn a_charge_for_what_was_answered_before_buys_nothing_new() {
+    let (_enclave, books) = Enclave::new();
+    bought(&books, "P-1", 1, 20.0);
+    let kept = books.kept(&[1; 32], &permit_id("P-2"), |_, _| true).unwrap().unwrap();
+    let cheap = books.reserve_for_kept(charge("P-2", pure(0.25)), question(), &kept).unwrap();
+    assert!(cheap.paid().is_none());
+    assert!(matches!(books.release(cheap, answer(2, 1.0)), Err(BooksFault::Mismatch(_))));
+    let dear = books.reserve(charge("P-2", pure(0.25)), question()).unwrap();
+    assert!(matches!(books.release_kept(dear, &kept), Err(BooksFault::Mismatch(_))));
+    let own = books.kept(&[1; 32], &permit_id("P-1"), |_, _| true).unwrap().unwrap();
+    assert!(books.reserve_for_kept(charge("P-1", pure(0.25)), question(), &own).is_err(), "it is free for this one");
+}

@@ -23,6 +23,7 @@ mod keeping;
 mod publishing;
 mod receipts;
 mod restoring;
+mod starts;
 mod tampering;
 
 /// An enclave with three accounts and two permits over one data set.

@@ -31,7 +31,7 @@ fn a_release_that_may_not_be_seen_yet_is_in_no_checkpoint_and_no_tile() {
     let (enclave, books) = Enclave::new();
     let seen = buy(&books, 1);
     let hidden = buy(&books, 2);
-    // What deadlines will do: visible from a later instant. Today every answer is visible at once.
+    // One that is written after the instant of a checkpoint and before that is made.
     let release = hidden.entry.0;
     let later = move |w: &Writing<'_>| {
         let sql = "UPDATE kept SET visible_from = ?1 WHERE release = ?2";
