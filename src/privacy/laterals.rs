@@ -44,14 +44,17 @@ pub(super) fn unfolded(join: &Join) -> Result<Option<LogicalPlan>, Refusal> {
             _ => return Err(form()),
         },
         LogicalPlan::Limit(limit) => {
-            let one = |column: Expr| -> Result<LogicalPlan, Refusal> {
-                let input = Arc::new(LogicalPlan::Projection(built(Projection::try_new(
-                    vec![column],
-                    Arc::clone(&limit.input),
-                ))?));
+            // What is selected stands above the order, which may look at other columns.
+            let (items, below) = match limit.input.as_ref() {
+                LogicalPlan::Projection(projection) => (projection.expr.clone(), &projection.input),
+                _ => (columns(&limit.input), &limit.input),
+            };
+            let one = |item: Expr| -> Result<LogicalPlan, Refusal> {
+                let value = built(Projection::try_new(vec![item], Arc::clone(below)))?;
+                let input = Arc::new(LogicalPlan::Projection(value));
                 Ok(LogicalPlan::Limit(Limit { skip: limit.skip.clone(), fetch: limit.fetch.clone(), input }))
             };
-            (columns(&limit.input).into_iter().map(one).collect::<Result<Vec<_>, _>>()?, false)
+            (items.into_iter().map(one).collect::<Result<Vec<_>, _>>()?, false)
         }
         _ => return Err(form()),
     };

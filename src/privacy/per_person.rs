@@ -175,13 +175,13 @@ fn one(
         // The middle of the sorted values, whatever order they come in.
         ("median", false) if data_type.is_integer() || data_type.is_floating() => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            let range = item.facts.range.map(Range::to_integers).filter(|_| item.facts.holds);
-            Ok((value, Facts { range, ..plain }))
+            let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
+            Ok((value, Facts { range, holds, ..plain }))
         }
         ("percentile_cont", false) if second.is_some() && (data_type.is_integer() || data_type.is_floating()) => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            let range = item.facts.range.map(Range::to_integers).filter(|_| item.facts.holds);
-            Ok((value, Facts { range, ..plain }))
+            let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
+            Ok((value, Facts { range, holds, ..plain }))
         }
         ("sum", distinct) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));

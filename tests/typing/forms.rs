@@ -131,6 +131,8 @@ pub const ANSWERED: &[&str] = &[
      ON EXTRACT(YEAR FROM o.observation_period_start_date) <= v.y GROUP BY v.y",
     "SELECT c.concept_name, COUNT(o.person_id) FROM concept c LEFT JOIN condition_occurrence o \
      ON o.condition_concept_id = c.concept_id WHERE c.domain_id = 'Condition' GROUP BY c.concept_name",
+    "SELECT y, COUNT(*) FROM person p LEFT JOIN LATERAL (SELECT EXTRACT(YEAR FROM c.condition_start_date) AS y FROM \
+     condition_occurrence c WHERE c.person_id = p.person_id ORDER BY c.condition_start_date LIMIT 1) f ON TRUE GROUP BY y",
     "SELECT path, COUNT(*) FROM (SELECT person_id, STRING_AGG(drug_concept_id::text, '-' ORDER BY drug_era_start_date) AS path \
      FROM drug_era GROUP BY person_id) t GROUP BY path",
     "SELECT care_site_id, COUNT(*) FROM visit_occurrence GROUP BY care_site_id",
