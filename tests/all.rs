@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod attack;
 #[cfg(test)]
+mod collection;
+#[cfg(test)]
 mod flight;
 #[cfg(test)]
 mod fuzz;

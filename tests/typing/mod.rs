@@ -10,9 +10,9 @@ mod hostile;
 pub(crate) mod shapes;
 
 use sekisho::{
-    privacy::{Analysis, Asked, Bounds, analyze},
+    privacy::{Analysis, Asked, Bounds, Offer, analyze},
     sql::{Call, Limits, Parameters, admit, parse},
-    terms::Refusal,
+    terms::{Cap, Loss, Refusal},
 };
 
 use self::shapes::Shapes;
@@ -73,6 +73,20 @@ fn a_first_row_per_person_and_its_columns_are_known_to_be_one_per_person() {
                  FROM condition_occurrence) AS c WHERE rn = 1 GROUP BY 1";
     let analysis = shapes.typed(first).unwrap();
     assert_eq!((analysis.releases()[0].groups_max, analysis.releases()[0].rows_per_group), (1, 1));
+}
+
+#[test]
+fn the_selecting_count_serves_no_count_of_some_persons_alone() {
+    let shapes = Shapes::omop();
+    let mechanisms = |counted: &str| {
+        let sql =
+            format!("SELECT condition_concept_id, COUNT(DISTINCT {counted}) FROM condition_occurrence GROUP BY 1");
+        let cap = Cap::new(8.0, 1e-6).unwrap();
+        let offer = Offer { epsilon: 0.5, accuracy: None, cap, spent: Loss::zero() };
+        shapes.typed(&sql).unwrap().price(&offer).unwrap().priced().mechanisms.len()
+    };
+    assert_eq!(mechanisms("person_id"), 1);
+    assert_eq!(mechanisms("CASE WHEN condition_end_date IS NULL THEN person_id END"), 2);
 }
 
 #[test]
