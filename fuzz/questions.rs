@@ -22,6 +22,7 @@ use sekisho::{
 };
 use shapes::Shapes;
 
+#[allow(clippy::duplicate_mod, reason = "the fuzz targets, a crate of their own, have it from here alone")]
 #[path = "../tests/typing/shapes.rs"]
 mod shapes;
 

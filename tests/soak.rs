@@ -165,7 +165,7 @@ impl Scene {
         }
     }
 
-    async fn is_refused(self, name: String) {
+    async fn refused(self, name: String) {
         let client = self.analyst(&name).await;
         for n in 0.. {
             if !self.goes_on() {
@@ -309,7 +309,7 @@ impl Scene {
         }
     }
 
-    async fn is_watched(self) -> Vec<Footprint> {
+    async fn watched(self) -> Vec<Footprint> {
         let mut all = vec![];
         while self.goes_on() {
             all.push(self.program.footprint());
@@ -359,13 +359,13 @@ async fn soak(program: Program, long: Duration) -> Program {
     let begun = Instant::now();
     let (seen, next) = (Arc::new(Seen::default()), Arc::new(AtomicU64::new(1)));
     let scene = Scene { program: Arc::new(program), seen, next, until: begun + long };
-    let watched = tokio::spawn(scene.clone().is_watched());
+    let watched = tokio::spawn(scene.clone().watched());
     let mut tasks = vec![];
     for n in 0..3 {
         spawned(&mut tasks, scene.clone().asks_new_questions(format!("analyst{n}")));
         spawned(&mut tasks, scene.clone().asks_known_questions(format!("analyst{}", n + 3)));
     }
-    spawned(&mut tasks, scene.clone().is_refused("analyst6".into()));
+    spawned(&mut tasks, scene.clone().refused("analyst6".into()));
     spawned(&mut tasks, scene.clone().looks_around("analyst6".into()));
     spawned(&mut tasks, scene.clone().gives_up("analyst7".into()));
     spawned(&mut tasks, scene.clone().comes_and_goes("analyst8".into()));

@@ -138,7 +138,7 @@ fn fuzzed(target: &Target, more: &[&str]) {
 #[test]
 fn any_sql_text_is_priced_or_refused_in_our_words() {
     let target = Target { name: "admission", body: bodies::admission, words: mutator::sql(), share: 2_000 };
-    let forms: Vec<&str> = crate::typing::forms::ANSWERED.iter().copied().collect();
+    let forms: Vec<&str> = crate::typing::forms::ANSWERED.to_vec();
     let refused = crate::typing::forms::REFUSED.iter().map(|(_, sql)| *sql);
     fuzzed(&target, &forms.into_iter().chain(refused).collect::<Vec<_>>());
 }
