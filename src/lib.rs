@@ -4,6 +4,7 @@
 //! `gateway/answer.rs` first: it holds one query, top to bottom; the floors below it are in ARCHITECTURE.md.
 
 pub mod accounts;
+pub mod attack;
 pub mod audit;
 pub mod catalog;
 pub mod certificates;

@@ -1,5 +1,4 @@
 //! Does a load that is stopped at any moment leave a whole version in force?
-#![expect(clippy::print_stdout, reason = "a test says how often it struck")]
 
 use std::{
     path::{Path, PathBuf},
@@ -105,7 +104,9 @@ fn killed_at_any_moment_a_load_leaves_a_whole_version_in_force() {
         last = now;
     }
     assert!(killed >= 8 && half_written >= 1, "killed {killed}, caught while writing {half_written}");
-    println!("loads killed: {killed} of 16, {half_written} while writing; a whole version in force after each");
+    crate::say(&format!(
+        "loads killed: {killed} of 16, {half_written} while writing; a whole version in force after each"
+    ));
     assert!(clinic.load().status().unwrap().success(), "the next load goes through");
     assert!(clinic.version_in_force() > last);
     assert_eq!(clinic.unfinished(), 0, "what a killed load left is swept by the next");

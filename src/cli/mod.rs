@@ -4,6 +4,7 @@
 //! nothing or a [`Stop`], which `main.rs` turns into standard error and exit status.
 
 pub mod account;
+pub mod attack;
 pub mod audit;
 pub mod backup;
 pub mod budget;

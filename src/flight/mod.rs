@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod options;
 mod outflow;
+mod parameters;
 mod prepared;
 mod question;
 mod serve;
@@ -24,6 +25,7 @@ mod words;
 
 pub use caller::HEADER_PREFIX;
 pub use limits::DoorLimits;
+pub use parameters::{bound_row, read_parameters};
 pub use serve::{FlightFault, serve};
 pub use tls::{ServerIdentity, Tls, TlsFault};
 pub use words::{ACTION_PREFIX, CODE_HEADER};

@@ -9,19 +9,15 @@ use arrow_flight::{
     FlightDescriptor, FlightEndpoint, FlightInfo, Ticket,
     sql::{CommandStatementQuery, ProstMessageExt, TicketStatementQuery},
 };
-use datafusion::arrow::{
-    datatypes::Schema,
-    ipc::{reader::StreamReader, writer::StreamWriter},
-    record_batch::RecordBatch,
-};
+use datafusion::arrow::{datatypes::Schema, ipc::writer::StreamWriter, record_batch::RecordBatch};
 use prost::{Message, bytes::Bytes};
 
 use super::{
     caller::Caller,
     outflow,
+    parameters::read_parameters,
     words::{No, NotOffered},
 };
-use crate::terms::Refusal;
 
 /// What stands in the handle of a statement's ticket.
 #[derive(Clone, PartialEq, Message)]
@@ -59,7 +55,7 @@ pub(super) fn redeem(ticket: TicketStatementQuery) -> Result<(String, Option<Rec
     let question = Question::decode(ticket.statement_handle).map_err(|_| No::malformed())?;
     let parameters = match question.parameters.is_empty() {
         true => None,
-        false => Some(decode(&question.parameters)?),
+        false => Some(read_parameters(&question.parameters)?),
     };
     Ok((question.sql, parameters))
 }
@@ -105,20 +101,6 @@ fn encode(parameters: &RecordBatch) -> Result<Bytes, No> {
     let mut writer = StreamWriter::try_new(Vec::new(), &parameters.schema()).map_err(|_| No::failed())?;
     writer.write(parameters).map_err(|_| No::failed())?;
     Ok(writer.into_inner().map_err(|_| No::failed())?.into())
-}
-
-fn decode(bytes: &[u8]) -> Result<RecordBatch, No> {
-    let mut batches = StreamReader::try_new(bytes, None).map_err(|_| No::malformed())?;
-    let batch = batches.next().ok_or_else(No::malformed)?.map_err(|_| No::malformed())?;
-    match batch.num_rows() {
-        1 => Ok(batch),
-        _ => Err(one_row()),
-    }
-}
-
-/// Parameters come in one row: several rows would be several questions.
-pub(super) fn one_row() -> No {
-    Refusal::TooComplex { limit: "one row of parameters a question".into() }.into()
 }
 
 #[cfg(test)]

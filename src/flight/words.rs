@@ -62,7 +62,7 @@ impl No {
 
     /// A message that no client of the protocol sends.
     pub(super) fn malformed() -> Self {
-        Self::Refused(Refusal::NotAQuestion { hint: "send one well-formed Flight SQL command".into() })
+        Self::Refused(malformed())
     }
 
     /// What goes on the wire, counted by its code.
@@ -104,6 +104,11 @@ impl NotOffered {
             (Self::Unknown, Language::Ja) => "not_offered: この命令はありません",
         }
     }
+}
+
+/// What is said of a message that no client of the protocol sends.
+pub(super) fn malformed() -> Refusal {
+    Refusal::NotAQuestion { hint: "send one well-formed Flight SQL command".into() }
 }
 
 fn grpc_code(refusal: &Refusal) -> Code {

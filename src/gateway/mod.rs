@@ -13,6 +13,7 @@ mod federated;
 mod figures;
 mod halt;
 mod kept;
+mod parameters;
 mod pool;
 mod replay;
 mod session;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 
 pub use self::{
     deadline::ReleaseAt,
+    parameters::{body_behind, read_rows},
     replay::{ReplayOf, Replayed, replay},
     session::Session,
     world::WorldFault,

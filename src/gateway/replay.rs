@@ -9,14 +9,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufReader, Cursor},
+    io::BufReader,
     path::Path,
 };
 
-use datafusion::arrow::{
-    array::RecordBatch,
-    ipc::{reader::StreamReader, writer::StreamWriter},
-};
+use datafusion::arrow::{array::RecordBatch, ipc::writer::StreamWriter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,6 +21,7 @@ use super::{
     Enclave, GatewayFault,
     answer::{EPOCH_MICROS, Scene, bound},
     deadline::{Deadline, Speed},
+    parameters::read_rows,
     session::Settings,
     world::{World, WorldText},
 };
@@ -146,8 +144,7 @@ pub(super) fn written(parameters: Option<&RecordBatch>) -> Option<String> {
 }
 
 fn unwritten(text: &str) -> Option<RecordBatch> {
-    let mut reader = StreamReader::try_new(Cursor::new(from_base64(text)?), None).ok()?;
-    reader.next()?.ok()
+    read_rows(&from_base64(text)?)
 }
 
 /// Replays the admissions and refusals of the export in `folder` that `wanted` names, in order, and gives each to `each`.

@@ -90,12 +90,20 @@ impl Parts {
             return Err(refused(name, "without ORDER BY or RESPECT NULLS"));
         }
         let scope = input.scope();
+        // Rows that FILTER leaves out are not seen: what it says of a value bounds the value.
+        let seen = |expr: &Expr, all: Facts| {
+            let condition = filter.as_deref().filter(|_| !all.key && !all.person);
+            condition
+                .and_then(|condition| scope.where_true(condition, expr))
+                .map_or(all.clone(), |known| known.within(&all))
+        };
         let filter = match filter {
             Some(condition) => Some(self.column(scope.total(condition)?.expr)),
             None => None,
         };
         let Some(first) = args.first() else { return Err(refused(name, "with an argument")) };
-        let item = scope.item(first)?;
+        let Total { expr, facts } = scope.item(first)?;
+        let item = Total { expr, facts: seen(first, facts) };
         let data_type = scope.data_type(first)?;
         match (name, distinct) {
             // The owner key or NULL: of one person it is one value, so it counts whether any row has it.
@@ -127,6 +135,7 @@ impl Parts {
         }
         let number = |expr: &Expr| -> Result<Number, Refusal> {
             let Total { expr: total, facts } = scope.item(expr)?;
+            let facts = seen(expr, facts);
             let data_type = scope.data_type(expr)?;
             if facts.owner || facts.key {
                 return Err(refused(name, "person_id and row ids can be counted, nothing else"));

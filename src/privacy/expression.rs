@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DataType, TimeUnit},
     common::{
         Column, DFSchema, ScalarValue,
         tree_node::{TreeNode, TreeNodeRecursion},
@@ -22,6 +22,7 @@ use super::{
     facts::{Facts, number},
     group_keys::with_image,
     guarded::guarded_sum,
+    narrowing,
     range::Range,
     scalar_functions, times,
 };
@@ -50,8 +51,40 @@ impl Scope<'_> {
                 let facts = self.facts_of(&column)?.clone();
                 Ok(Total { expr: Expr::Column(column), facts })
             }
-            other => Ok(with_image(self, self.total(&other)?)),
+            other => match self.chosen_key(&other)? {
+                Some(key) => Ok(key),
+                None => Ok(with_image(self, self.total(&other)?)),
+            },
         }
+    }
+
+    /// `CASE WHEN ... THEN person_id END`: the owner key of its row or NULL, as conditions on that row choose; links alike.
+    fn chosen_key(&self, expr: &Expr) -> Result<Option<Total>, Refusal> {
+        let Expr::Case(Case { expr: None, when_then_expr, else_expr }) = expr else { return Ok(None) };
+        let results = || when_then_expr.iter().map(|(_, then)| then).chain(else_expr);
+        let key = |e: &Expr| match e {
+            Expr::Column(column) => self.facts_of(column).ok().filter(|f| f.key || f.person).cloned(),
+            _ => None,
+        };
+        let keys: Vec<Facts> = results().filter_map(|e| key(e)).collect();
+        let person = keys.iter().all(|f| f.person);
+        let one_kind = person || keys.iter().all(|f| !f.person);
+        if keys.is_empty() || !one_kind || !results().all(|e| key(e).is_some() || is_null(e)) {
+            return Ok(None);
+        }
+        let mut fixed = keys.iter().all(|f| f.fixed);
+        let mut branches = vec![];
+        for (when, then) in when_then_expr {
+            let when = self.total(when)?;
+            fixed &= when.facts.fixed;
+            branches.push((Box::new(when.expr), then.clone()));
+        }
+        let link =
+            keys.first().and_then(|f| f.link.clone()).filter(|link| keys.iter().all(|f| f.link.as_ref() == Some(link)));
+        let place = keys.iter().all(|f| f.place);
+        let facts = Facts { key: true, person, fixed, link, place, ..Facts::unknown() };
+        let expr = Expr::Case(Case::new(None, branches, else_expr.clone()));
+        Ok(Some(Total { expr, facts }))
     }
 
     /// Makes `expr` total. Keys may not stand inside it.
@@ -175,9 +208,10 @@ impl Scope<'_> {
         let mut results: Vec<Facts> = vec![];
         let mut branches = vec![];
         for (when, then) in &case.when_then_expr {
+            let known = if base.is_none() { self.where_true(when, then) } else { None };
             let (when, then) = (self.total(when)?, self.total(then)?);
             fixed &= when.facts.fixed;
-            results.push(then.facts);
+            results.push(known.map_or(then.facts.clone(), |known| known.within(&then.facts)));
             branches.push((Box::new(when.expr), Box::new(then.expr)));
         }
         let otherwise = case.else_expr.as_deref().map(|e| self.total(e)).transpose()?;
@@ -190,6 +224,20 @@ impl Scope<'_> {
         Ok(Total { expr: Expr::Case(expr), facts })
     }
 
+    /// What is known of `expr` on the rows on which `condition` is true, where that says more. Facts alone: the expression
+    /// itself stays total on all rows, whichever the engine evaluates it on.
+    pub(super) fn where_true(&self, condition: &Expr, expr: &Expr) -> Option<Facts> {
+        // Looked at twice: a CASE in it would be at every level.
+        let nested = expr.exists(|e| Ok(matches!(e, Expr::Case(_)))).unwrap_or(true);
+        let mut facts = self.facts.to_vec();
+        narrowing::narrow(condition, self.schema, &mut facts);
+        let narrowed = facts.iter().zip(self.facts).any(|(a, b)| a.range != b.range);
+        if nested || !narrowed {
+            return None;
+        }
+        Scope { schema: self.schema, facts: &facts }.item(expr).ok().map(|total| total.facts)
+    }
+
     fn cast(&self, inner: &Expr, to: &DataType) -> Result<Total, Refusal> {
         if !castable(to) {
             return Err(refused(&format!("CAST to {to}"), "cast to numbers, texts, booleans, DATE or TIMESTAMP"));
@@ -200,8 +248,18 @@ impl Scope<'_> {
             return Ok(constant(value.cast_to(to).ok(), to));
         }
         let numeric = |t: &DataType| t.is_numeric() && !t.is_decimal();
-        let widened = from == *to || (from.is_integer() && *to == DataType::Float64);
+        let days = matches!((&from, to), (DataType::Date32, DataType::Int32 | DataType::Int64))
+            || matches!((&from, to), (DataType::Int32, DataType::Date32))
+            || (from == MICROS && *to == DataType::Int64);
+        let truth = from == DataType::Boolean && (to.is_integer() || to.is_floating());
+        let widened = from == *to || (from.is_integer() && *to == DataType::Float64) || days || truth;
         let range = match (&from, to) {
+            // Days since 1970, microseconds since then, and the same read as times again.
+            (DataType::Date32, t) if t.is_integer() => inner.facts.range.and_then(|r| fit(r, t)),
+            (f, DataType::Date32) if f.is_integer() => inner.facts.range.and_then(|r| fit(r, &DataType::Int32)),
+            (f, DataType::Int64) if *f == MICROS => inner.facts.range,
+            (DataType::Int64, t) if *t == MICROS => inner.facts.range,
+            (DataType::Boolean, _) if truth => Range::new(0.0, 1.0),
             (f, t) if numeric(f) && t.is_integer() => inner.facts.range.map(Range::to_integers).and_then(|r| fit(r, t)),
             (f, t) if (numeric(f) && t.is_floating()) || f == t => inner.facts.range,
             // Whatever their unit, timestamps count in microseconds here.
@@ -214,6 +272,7 @@ impl Scope<'_> {
             }
             _ => None,
         };
+        let days_again = *to == DataType::Date32 && from.is_integer() && range.is_some() && inner.facts.holds;
         let domain =
             inner.facts.domain.as_ref().and_then(|values| {
                 values.iter().map(|v| v.cast_to(to)).collect::<Result<Vec<_>, _>>().ok().map(Arc::from)
@@ -221,9 +280,12 @@ impl Scope<'_> {
         let facts = Facts {
             range,
             domain: domain.filter(|_| widened),
-            nullable: inner.facts.nullable || !widened,
-            grid: if from.is_integer() { inner.facts.grid.or(Some(1.0)) } else { inner.facts.grid }
-                .filter(|_| range.is_some()),
+            nullable: inner.facts.nullable || !(widened || days_again),
+            grid: match from.is_integer() || ((days || truth) && to.is_numeric()) {
+                true => inner.facts.grid.or(Some(1.0)),
+                false => inner.facts.grid,
+            }
+            .filter(|_| range.is_some()),
             ..inner.facts
         };
         Ok(Total { expr: Expr::TryCast(TryCast::new(Box::new(inner.expr), to.clone())), facts })
@@ -375,6 +437,14 @@ pub(super) fn not_least(expr: Expr, data_type: &DataType) -> Expr {
     datafusion::functions::core::expr_fn::nullif(expr, Expr::Literal(least, None))
 }
 
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => value.is_null(),
+        Expr::Cast(cast) => is_null(&cast.expr),
+        _ => false,
+    }
+}
+
 fn zero(data_type: &DataType) -> Expr {
     Expr::Literal(ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Int64(Some(0))), None)
 }
@@ -396,6 +466,7 @@ pub(super) fn fit(range: Range, data_type: &DataType) -> Option<Range> {
 }
 
 const MICROS_A_DAY: f64 = 86_400_000_000.0;
+const MICROS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// The facts of a value that comes from one of several expressions.
 pub(super) fn union(all: &[Facts]) -> Facts {
@@ -433,7 +504,8 @@ pub(super) fn short_enough(texts: u64) -> Result<u64, Refusal> {
     }
 }
 
-const TEXTS_MAX: u64 = 256;
+/// The most texts in one.
+pub(super) const TEXTS_MAX: u64 = 256;
 
 pub(super) fn boolean(expr: Expr, fixed: bool) -> Total {
     Total { expr, facts: Facts { fixed, ..Facts::boolean() } }

@@ -16,6 +16,8 @@ pub(super) struct Facts {
     pub(super) person: bool,
     /// The unit table whose rows it names, as their id or as a link to them; each of those rows is one person's.
     pub(super) link: Option<Arc<str>>,
+    /// It names a row of a reference table: a site, a place or a provider, with whom many persons have to do.
+    pub(super) place: bool,
     /// It numbers the rows of each person from 1, no number twice.
     pub(super) numbered: bool,
     /// It is a row id or a link between tables: it may be counted, never compared with a literal or released.
@@ -56,6 +58,7 @@ impl Facts {
             owner: false,
             person: false,
             link: None,
+            place: false,
             numbered: false,
             key: false,
             fixed: false,
@@ -105,6 +108,7 @@ impl Facts {
             owner,
             person: owner,
             link: link(column, table),
+            place: table.foreign_keys.iter().any(|key| key.column == column.name && !key.unit),
             numbered: false,
             key: column.class == ColumnClass::Key && !owner,
             fixed: owner || table.one_row_per_person,
@@ -125,6 +129,7 @@ impl Facts {
             owner: false,
             person: self.person && other.person,
             link: self.link.clone().filter(|link| other.link.as_ref() == Some(link)),
+            place: self.place && other.place,
             numbered: false,
             key: self.key || other.key || self.owner || other.owner,
             fixed: self.fixed && other.fixed,
@@ -140,6 +145,16 @@ impl Facts {
                 values.extend(b.iter().filter(|v| !a.contains(v)).cloned());
                 values.into()
             }),
+        }
+    }
+
+    /// The same value on some of its rows, of which `self` is known, in place of `all` its rows: bounds alone are taken over.
+    pub(super) fn within(self, all: &Self) -> Self {
+        match self.range {
+            Some(range) => {
+                Self { range: Some(range), grid: self.grid, origin: self.origin, holds: self.holds, ..all.clone() }
+            }
+            None => all.clone(),
         }
     }
 

@@ -187,7 +187,7 @@ fn values_of(scope: &Scope<'_>, column: &Column, by_day: bool) -> Option<Vec<Sca
     }
     let data_type = scope.data_type(&Expr::Column(column.clone())).ok()?;
     let mut values = match data_type {
-        DataType::Timestamp(_, None) if by_day => midnights(facts, &data_type)?,
+        DataType::Timestamp(_, None) if by_day && facts.domain.is_none() => midnights(facts, &data_type)?,
         _ => values(facts, &data_type, COMBINATIONS_MAX)?,
     };
     if facts.nullable {

@@ -16,7 +16,7 @@ use super::{
     cut,
     expression::{Scope, refused},
     facts::Facts,
-    subqueries,
+    laterals, listed, subqueries,
     typing::{Defaults, Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -24,6 +24,9 @@ use crate::terms::Refusal;
 /// The join of whatever stands below it.
 pub(super) fn join(walk: &mut Walk<'_>, join: &Join) -> Result<Typed, Refusal> {
     if let Some(plain) = without_subqueries(join)? {
+        return walk.node(&plain);
+    }
+    if let Some(plain) = laterals::unfolded(join)? {
         return walk.node(&plain);
     }
     let (left, right) = (walk.node(&join.left)?, walk.node(&join.right)?);
@@ -254,8 +257,10 @@ fn public(
     let unique = cut::unique_columns(&public);
     let rows_public = cut::rows(&public);
     let public_schema = Arc::clone(public.schema());
+    // A row of the persons that finds no public one has NULL there.
+    let missing = join.join_type != JoinType::Inner;
     let public_facts: Vec<Facts> =
-        public_schema.fields().iter().map(|_| Facts { nullable: true, ..Facts::unknown() }).collect();
+        listed::facts(&public).into_iter().map(|f| Facts { nullable: f.nullable || missing, ..f }).collect();
     let input = walk.public_input(public)?;
     let mut on = vec![];
     let mut single = false;

@@ -19,6 +19,8 @@ mod grouping;
 mod guarded;
 mod intervals;
 mod joins;
+mod laterals;
+mod listed;
 mod narrowing;
 mod noise;
 mod output;

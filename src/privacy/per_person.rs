@@ -18,7 +18,7 @@ use datafusion::{
 };
 
 use super::{
-    expression::{Scope, refused},
+    expression::{Scope, TEXTS_MAX, refused},
     facts::{Facts, to_f64},
     grid::Grid,
     range::Range,
@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{sql::vocabulary, terms::Refusal};
 
-/// Whether the GROUP BY holds the owner key itself.
+/// Whether the GROUP BY holds the owner key itself, or a link that is never NULL: rows that share one are one person's.
 pub(super) fn by_owner(aggregate: &Aggregate, input: &Owned) -> bool {
-    aggregate.group_expr.iter().any(|expr| is_owner(expr, input))
+    aggregate.group_expr.iter().any(|expr| is_owner(expr, input) || input.names_a_row(expr))
 }
 
 fn is_owner(expr: &Expr, input: &Owned) -> bool {
@@ -72,7 +72,17 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         items.push(rename(outer, field));
         facts.push(Facts { fixed: only_owner, ..known });
     }
-    let owner = owner.ok_or_else(|| mixed("group by person_id itself"))?;
+    let owner = match owner {
+        Some(owner) => owner,
+        // By a link: the owner key is grouped by as well, so no group can span persons whatever the link holds.
+        None => {
+            let key = input.owner_key().ok_or_else(|| mixed("group by person_id itself"))?;
+            groups.push(key.clone());
+            items.push(key.alias(walk.fresh("owner")));
+            facts.push(Facts::owner_key());
+            facts.len() - 1
+        }
+    };
     let rows_max = if only_owner { 1 } else { input.rows_max };
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(input.plan), groups, inner))?);
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?);
@@ -98,13 +108,29 @@ fn one(
 ) -> Result<(Expr, Facts), Refusal> {
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
     let ordered = matches!(call.func.name(), "first_value" | "last_value") && !order_by.is_empty() && !*distinct;
-    if !ordered && (!order_by.is_empty() || null_treatment.is_some()) {
+    // The order of a percentile is that of its own values.
+    let ranked = call.func.name() == "percentile_cont" && null_treatment.is_none() && !*distinct;
+    let joined = call.func.name() == "string_agg" && null_treatment.is_none();
+    if !ordered && !joined && !ranked && (!order_by.is_empty() || null_treatment.is_some()) {
         return Err(refused(call.func.name(), "without ORDER BY or RESPECT NULLS"));
     }
     let scope = input.scope();
-    let order_by = if ordered { total_order(input, order_by)? } else { vec![] };
+    if joined && *distinct {
+        return Err(refused("STRING_AGG(DISTINCT ...)", "take DISTINCT rows in a subquery with person_id first"));
+    }
+    let order_by = match (ordered || joined, order_by.as_slice()) {
+        (true, order_by) => total_order(input, order_by)?,
+        (false, [by]) if ranked => vec![SortExpr { expr: number_of(&scope, &by.expr)?, ..by.clone() }],
+        _ => vec![],
+    };
     let filter = filter.as_deref().map(|f| scope.total(f)).transpose()?.map(|t| Box::new(t.expr));
-    let [argument] = args.as_slice() else {
+    let (args, second) = match args.as_slice() {
+        [value, second] if (joined || ranked) && is_literal(second) => {
+            (std::slice::from_ref(value), Some(second.clone()))
+        }
+        all => (all, None),
+    };
+    let [argument] = args else {
         return Err(refused(call.func.name(), "with one argument"));
     };
     let item = scope.item(argument)?;
@@ -114,7 +140,7 @@ fn one(
     let mut push = |func: &Arc<AggregateUDF>, argument: Expr, distinct: bool| {
         let name = walk.fresh("per_person");
         let params = AggregateFunctionParams {
-            args: vec![argument],
+            args: std::iter::once(argument).chain(second.clone()).collect(),
             distinct,
             filter: filter.clone(),
             order_by: order_by.clone(),
@@ -140,12 +166,22 @@ fn one(
             let value = push(&call.func, item.expr, false);
             Ok((value, Facts { nullable: true, fixed: false, numbered: false, ..item.facts }))
         }
+        // As long as all the texts of the group together, once: what is joined again may no longer grow.
+        ("string_agg", false) if second.is_some() => {
+            let texts = item.facts.texts.saturating_mul(input.rows_max).clamp(1, TEXTS_MAX);
+            Ok((push(&call.func, item.expr, false), Facts { texts, ..plain }))
+        }
         ("bool_or" | "bool_and", false) => Ok((push(&call.func, item.expr, false), Facts::boolean())),
         // The middle of the sorted values, whatever order they come in.
         ("median", false) if data_type.is_integer() || data_type.is_floating() => {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
-            let range = item.facts.range.map(Range::to_integers).filter(|_| item.facts.holds);
-            Ok((value, Facts { range, ..plain }))
+            let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
+            Ok((value, Facts { range, holds, ..plain }))
+        }
+        ("percentile_cont", false) if second.is_some() && (data_type.is_integer() || data_type.is_floating()) => {
+            let value = push(&call.func, without_nan(item.expr, &data_type), false);
+            let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
+            Ok((value, Facts { range, holds, ..plain }))
         }
         ("sum", distinct) if data_type.is_integer() => {
             let range = item.facts.range.and_then(|r| total_range(r, input.rows_max)).filter(|r| r.within(-9e18, 9e18));
@@ -180,8 +216,20 @@ fn one(
         }
         (name, _) => Err(refused(
             &format!("{}{name} inside a person", if *distinct { "DISTINCT " } else { "" }),
-            "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, BOOL_OR, BOOL_AND, or FIRST_VALUE(x ORDER BY y)",
+            "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, BOOL_OR, BOOL_AND, STRING_AGG or FIRST_VALUE(x ORDER BY y)",
         )),
+    }
+}
+
+fn number_of(scope: &Scope<'_>, expr: &Expr) -> Result<Expr, Refusal> {
+    let data_type = scope.data_type(expr)?;
+    Ok(without_nan(scope.item(expr)?.expr, &data_type))
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(cast) => is_literal(&cast.expr),
+        other => matches!(other, Expr::Literal(..)),
     }
 }
 
@@ -190,7 +238,7 @@ fn total_order(input: &Owned, order_by: &[SortExpr]) -> Result<Vec<SortExpr>, Re
     let mut total = vec![];
     for sort in order_by {
         let item = input.scope().item(&sort.expr)?;
-        if !item.facts.person {
+        if !item.facts.owner {
             total.push(SortExpr { expr: item.expr, ..sort.clone() });
         }
     }

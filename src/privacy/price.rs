@@ -328,7 +328,9 @@ fn threshold_delta(offer: &Offer, allowed: &Loss, order: usize) -> f64 {
 /// The vectors of a release that need a draw of their own.
 fn targets(release: &Release) -> Vec<Target> {
     let selected = release.public_groups.is_none();
-    let served = |partial: &Partial| selected && partial.kind == Kind::Person && partial.filter.is_none();
+    // The selecting count is of all kept persons: it serves no count of those alone who pass a filter or have a value.
+    let all = |partial: &Partial| partial.filter.is_none() && partial.argument.is_none();
+    let served = |partial: &Partial| selected && partial.kind == Kind::Person && all(partial);
     let own = release.partials.iter().enumerate();
     let own = own.filter(|(_, p)| !served(p)).map(|(i, _)| Target::Partial(i));
     selected.then_some(Target::Selection).into_iter().chain(own).collect()

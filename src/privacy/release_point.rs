@@ -121,8 +121,9 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
             return Err(mixed("GROUPING SETS, ROLLUP and CUBE; ask each level by itself"));
         }
         let total = scope.item(expr)?;
-        if total.facts.key {
-            return Err(refused(field.1.name(), "row ids are no group keys of a release"));
+        if total.facts.key && !total.facts.place {
+            let fix = "row ids are no group keys of a release; inside a subquery, WHERE it IS NOT NULL";
+            return Err(refused(field.1.name(), fix));
         }
         let data_type = scope.data_type(expr)?;
         if !groupable(&data_type) {
@@ -131,7 +132,9 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         keys.push((total.facts, data_type));
         key_columns.push(total.expr);
     }
-    let public_groups = public_groups(&keys, walk.bounds.cells_max);
+    // Where groups are all that is asked for, showing them whether anybody is in them or not would answer nothing.
+    let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
+    let public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
     let cells = public_groups.as_ref().map(|g| cells(g));
     let mut parts = Parts::new(Limits {
         rows_per_group,

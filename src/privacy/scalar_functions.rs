@@ -16,7 +16,7 @@ use super::{
     range::Range,
     settled::{Verdict, settled},
 };
-use crate::terms::Refusal;
+use crate::{sql::PADDED_MAX, terms::Refusal};
 
 /// A call of an allowed function with total arguments.
 pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>) -> Result<Total, Refusal> {
@@ -58,7 +58,7 @@ fn only_literals(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refu
     let places: &[usize] = match name {
         "date_part" | "date_trunc" | "date_bin" => &[0, 2],
         "left" | "right" | "to_char" | "to_date" | "to_timestamp" | "round" | "trunc" => &[1],
-        "substr" | "split_part" | "replace" | "translate" | "substr_index" => &[1, 2],
+        "lpad" | "rpad" | "substr" | "split_part" | "replace" | "translate" | "substr_index" => &[1, 2],
         "regexp_like" | "regexp_count" | "regexp_instr" | "regexp_replace" => &[1, 2, 3, 4, 5, 6],
         "overlay" => &[2, 3],
         _ => &[],
@@ -188,6 +188,11 @@ impl Call<'_> {
                 let format = self.text(1).map_or(usize::MAX, str::len);
                 Facts { texts: short_enough(1 + u64::try_from(format / 16).unwrap_or(u64::MAX >> 1))?, ..failing }
             }
+            "lpad" | "rpad" => {
+                let length = self.literal(1).filter(|n| (0.0..=f64::from(PADDED_MAX)).contains(n));
+                length.ok_or_else(|| refused(self.name, "pad to a literal length of at most 1024"))?;
+                Facts { texts: short_enough(texts.saturating_add(4))?, ..failing }
+            }
             "character_length" | "octet_length" | "strpos" => {
                 Facts { range: Range::new(0.0, f64::from(i32::MAX)), grid: Some(1.0), ..plain }
             }
@@ -218,8 +223,11 @@ impl Call<'_> {
         })
     }
 
-    /// `base ^ exponent` for an exponent that is a literal of at least zero.
+    /// `base ^ exponent` for an exponent that is a literal of at least zero, or a base that is one of at least 1.
     fn power(&self) -> Option<Range> {
+        if let Some(base) = self.literal(0).filter(|base| *base >= 1.0) {
+            return self.range(1)?.map(|exponent| base.powf(exponent));
+        }
         let exponent = self.literal(1).filter(|e| *e >= 0.0)?;
         let base = self.range(0)?;
         let even = exponent % 2.0 == 0.0;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{Column, DFSchema},
+    common::Column,
     logical_expr::{
         Aggregate, DistinctOn, Expr, ExprFunctionExt, Filter, LogicalPlan, Projection, Union, Window,
         WindowFunctionDefinition, expr::WindowFunction, lit,
@@ -17,17 +17,22 @@ use super::{
 };
 use crate::{sql::vocabulary, terms::Refusal};
 
-/// DISTINCT over columns among which is the owner key: equal rows are one person's, so it is GROUP BY inside a person.
-/// `shown` are the columns that the caller wrote.
-pub(super) fn distinct(shown: &DFSchema, owned: Owned) -> Result<Owned, Refusal> {
-    let groups: Vec<Expr> = shown.columns().into_iter().map(Expr::Column).collect();
-    let owner = groups.iter().position(|column| owned.is_owner(column));
-    let owner = owner.ok_or_else(|| {
-        mixed("DISTINCT over persons' rows without person_id; select person_id too, or GROUP BY with COUNT(*)")
-    })?;
+/// DISTINCT over columns among which is the owner key, or a link: equal rows are one person's, so it is GROUP BY inside a
+/// person. `shown` are the columns that the caller wrote; beside a link alone the owner key stands hidden.
+pub(super) fn distinct(walk: &mut Walk<'_>, shown: Vec<Expr>, owned: Owned) -> Result<Owned, Refusal> {
+    let mut groups = shown;
     let scope = owned.scope();
-    let facts: Vec<Facts> =
+    let mut facts: Vec<Facts> =
         groups.iter().map(|group| scope.item(group).map(|total| total.facts)).collect::<Result<_, _>>()?;
+    let owner = match groups.iter().position(|column| owned.is_owner(column)) {
+        Some(owner) => owner,
+        None => {
+            let key = owned.owner_key().ok_or_else(|| mixed("DISTINCT over persons' rows; select person_id too"))?;
+            groups.push(key.alias(walk.fresh("owner")));
+            facts.push(Facts::owner_key());
+            facts.len() - 1
+        }
+    };
     // One value per person in every column: one row per person.
     let rows_max = if facts.iter().all(|f| f.fixed) { owned.rows_max.min(1) } else { owned.rows_max };
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(owned.plan), groups, vec![]))?);

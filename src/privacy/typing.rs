@@ -23,7 +23,7 @@ use datafusion::{
 use super::{
     expression::{Scope, refused},
     facts::Facts,
-    grouping, joins, narrowing, per_person,
+    grouping, joins, listed, narrowing, per_person,
     release_point::Release,
     sets, subqueries, windows,
 };
@@ -94,6 +94,12 @@ impl Owned {
     /// Whether `expr` is the owner key itself.
     pub(super) fn is_owner(&self, expr: &Expr) -> bool {
         matches!(expr, Expr::Column(column) if self.scope().facts_of(column).is_ok_and(|f| f.owner))
+    }
+
+    /// Whether `expr` is the id of a row of persons, or a link to one, that is there on every row.
+    pub(super) fn names_a_row(&self, expr: &Expr) -> bool {
+        let named = |f: &Facts| f.link.is_some() && f.key && !f.person && !f.nullable;
+        matches!(expr, Expr::Column(column) if self.scope().facts_of(column).is_ok_and(named))
     }
 
     /// `expr` with each COALESCE of owner-or-NULL columns that cannot be NULL as the owner key, which it is: those
@@ -200,6 +206,9 @@ impl<'a> Walk<'a> {
                 if let Some((_, released)) = self.released.iter().find(|(known, _)| known == aggregate) {
                     return Ok(Typed::Released(released.clone()));
                 }
+                if let Some(beside) = listed::beside(self, aggregate)? {
+                    return self.node(&beside);
+                }
                 match self.node(&aggregate.input)? {
                     Typed::Owned(owned) => self.aggregate(aggregate, owned),
                     other => self.above(plan, vec![other]),
@@ -219,7 +228,7 @@ impl<'a> Walk<'a> {
                 }
             }
             LogicalPlan::Distinct(Distinct::All(input)) => match self.node(input)? {
-                Typed::Owned(owned) => sets::distinct(input.schema(), owned).map(Typed::Owned),
+                Typed::Owned(owned) => self.distinct(input, owned),
                 other => self.above(plan, vec![other]),
             },
             LogicalPlan::Distinct(Distinct::On(on)) => {
@@ -243,6 +252,19 @@ impl<'a> Walk<'a> {
                 let inputs = other.inputs().into_iter().map(|i| self.node(i)).collect::<Result<Vec<_>, _>>()?;
                 self.above(plan, inputs)
             }
+        }
+    }
+
+    /// DISTINCT inside persons, or else GROUP BY all columns: a release of groups without anything beside them.
+    fn distinct(&mut self, input: &Arc<LogicalPlan>, owned: Owned) -> Result<Typed, Refusal> {
+        let shown: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+        if shown.iter().any(|column| owned.is_owner(column) || owned.names_a_row(column)) {
+            return sets::distinct(self, shown, owned).map(Typed::Owned);
+        }
+        let written = built(Aggregate::try_new(Arc::clone(input), shown, vec![]))?;
+        match self.released.iter().find(|(known, _)| *known == written) {
+            Some((_, released)) => Ok(Typed::Released(released.clone())),
+            None => self.aggregate(&written, owned),
         }
     }
 

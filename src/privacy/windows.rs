@@ -138,13 +138,16 @@ impl One<'_, '_> {
         }
         let owners = partition_by.iter().filter(|e| self.input.is_owner(e)).count();
         if owners == 0 {
-            return Err(mixed("a window over persons' rows needs PARTITION BY person_id"));
+            // Rows that share a link are one person's: the owner key beside it tells nothing more apart.
+            let linked = partition_by.iter().any(|e| self.input.names_a_row(e));
+            let owner = self.input.owner_key().filter(|_| linked);
+            partition_by.push(owner.ok_or_else(|| mixed("a window over persons' rows needs PARTITION BY person_id"))?);
         }
         let mut order_by = vec![];
         for sort in &params.order_by {
             let total = scope.item(&self.input.resolved(&sort.expr))?;
-            // It is the same on all rows of a partition.
-            if !total.facts.person {
+            // It is the same on all rows of a partition; the owner key or NULL is not.
+            if !total.facts.owner {
                 order_by.push(SortExpr { expr: total.expr, ..sort.clone() });
             }
         }
@@ -254,9 +257,10 @@ impl One<'_, '_> {
             // A frame of rows depends on the order of equal ones, a frame of peers does not.
             WindowFrameUnits::Rows => self.total(over),
             WindowFrameUnits::Groups => over,
-            WindowFrameUnits::Range if peers(&over.frame) => over,
+            WindowFrameUnits::Range if peers(&over.frame) || self.within_days(&over) => over,
             WindowFrameUnits::Range => {
-                return Err(refused("RANGE with an offset", "use ROWS, or join the table to itself on person_id"));
+                let fix = "give literal intervals and order by one stored date, use ROWS, or join the table to itself";
+                return Err(refused("RANGE with an offset", fix));
             }
         };
         let scope = self.input.scope();
@@ -306,6 +310,26 @@ impl One<'_, '_> {
             }
             _ => Err(refused(&format!("{name} in a window"), WINDOWS)),
         }
+    }
+
+    /// Whether a RANGE frame reaches a literal interval around a date that every stored row holds within declared bounds:
+    /// then no end of a frame leaves the calendar, and which rows lie in it is a matter of that person's dates alone.
+    fn within_days(&self, over: &Over) -> bool {
+        let [sort] = over.order_by.as_slice() else { return false };
+        let Ok(total) = self.input.scope().item(&sort.expr) else { return false };
+        let dated = self.input.scope().data_type(&sort.expr).is_ok_and(|t| t == DataType::Date32);
+        let held = matches!(total.expr, Expr::Column(_)) && total.facts.holds;
+        let near = total.facts.range.is_some_and(|r| r.within(-200_000.0, 200_000.0));
+        let short = |bound: &WindowFrameBound| match bound {
+            WindowFrameBound::CurrentRow => true,
+            WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) => match value {
+                ScalarValue::IntervalMonthDayNano(Some(v)) => {
+                    (0..=2400).contains(&v.months) && (0..=100_000).contains(&v.days) && v.nanoseconds == 0
+                }
+                other => other.is_null(),
+            },
+        };
+        dated && held && near && short(&over.frame.start_bound) && short(&over.frame.end_bound)
     }
 
     fn push(

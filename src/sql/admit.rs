@@ -25,7 +25,7 @@ use datafusion::{
     },
 };
 
-use super::{CataloguedTable, Directory, Standing, catalogued, dialect, lineage, vocabulary};
+use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, vocabulary};
 use crate::terms::{Refusal, Touched};
 
 /// The public limits of one question.
@@ -140,7 +140,7 @@ pub fn admit(
     limits: &Limits,
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
-    let statement = dialect::spoken(statement);
+    let statement = dialect::spoken(statement)?;
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
@@ -160,6 +160,7 @@ pub fn admit(
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
     let plan = normalise(plan).map_err(unplanned)?;
     within_limits(&plan, limits)?;
+    padded_by_literals(&plan)?;
     let touched = lineage::touched(&plan).map_err(unplanned)?;
     let mut public = true;
     for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
@@ -242,6 +243,42 @@ fn within_limits(plan: &LogicalPlan, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::TooComplex { limit: format!("at most {} steps", limits.steps_max) });
     }
     Ok(())
+}
+
+/// A text is filled up to a length that stands in the question, and to no great one.
+fn padded_by_literals(plan: &LogicalPlan) -> Result<(), Refusal> {
+    let mut named = None;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::ScalarFunction(call) = e
+                    && matches!(call.func.name(), "lpad" | "rpad")
+                    && !call.args.get(1).is_some_and(is_short)
+                {
+                    named = Some(call.func.name().to_owned());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    match named {
+        Some(name) => {
+            let hint = format!("pad to a literal length of at most {PADDED_MAX}");
+            Err(Refusal::FunctionNotAllowed { name, hint })
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_short(length: &Expr) -> bool {
+    match length {
+        Expr::Cast(cast) => is_short(&cast.expr),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(length)) => length.is_none_or(|n| n <= i64::from(PADDED_MAX)),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// How deep an expression is. The engine's own walk is safe on any stack; ours are not.

@@ -13,9 +13,9 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
-use super::{dialect, ranking};
+use super::{days::Days, dialect, ranking};
 
-const REFUSED: [&str; 14] = [
+const REFUSED: [&str; 12] = [
     "arrow_cast",
     "arrow_metadata",
     "arrow_try_cast",
@@ -24,13 +24,14 @@ const REFUSED: [&str; 14] = [
     "generate_series",
     "get_field",
     "input_file_name",
-    "lpad",
     "range",
     "repeat",
-    "rpad",
     "uuid",
     "version",
 ];
+
+/// The most characters that LPAD and RPAD fill up to, over persons' rows and over public ones.
+pub const PADDED_MAX: u16 = 1024;
 
 /// The functions and planners that the planner may resolve names to.
 pub struct Vocabulary {
@@ -102,7 +103,9 @@ fn build() -> Vocabulary {
             window.insert(name.to_owned(), Arc::clone(&udf));
         }
     }
-    Vocabulary { scalar, aggregate, window, planners: SessionStateDefaults::default_expr_planners() }
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(Days)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    Vocabulary { scalar, aggregate, window, planners }
 }
 
 #[cfg(test)]

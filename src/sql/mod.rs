@@ -3,6 +3,7 @@
 //! Floor 5. Text becomes a plan over known tables and allowed functions, within public limits; nothing is executed.
 
 mod admit;
+mod days;
 mod dialect;
 mod directory;
 mod functions;
@@ -12,5 +13,5 @@ mod ranking;
 
 pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};
-pub use functions::{Vocabulary, vocabulary};
+pub use functions::{PADDED_MAX, Vocabulary, vocabulary};
 pub use parse::{Call, parse};

@@ -74,6 +74,40 @@ async fn thousands_of_handshakes_broken_off_leave_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_whole_handshakes_by_nobody_leave_no_trace() {
+    let served = Served::new(DoorLimits::default()).await;
+    served.serves_others().await;
+    let (before, begun) = (memory(), Instant::now());
+    let mut shaken = 0;
+    for round in 0..250 {
+        let mut crowd = vec![];
+        for _ in 0..8 {
+            let Ok(stream) = served.enemy().await else { continue };
+            let mut one = secured(&served, stream);
+            // Good manners up to the first frame of the server's, and nobody signs in.
+            crowd.push(tokio::task::spawn_blocking(move || {
+                let mut first = [0; 9];
+                one.write_all(PREFACE).and_then(|()| one.flush()).and_then(|()| one.read_exact(&mut first)).is_ok()
+            }));
+        }
+        for one in crowd {
+            shaken += u32::from(one.await.unwrap());
+        }
+        if round % 50 == 0 {
+            served.serves_others().await;
+        }
+    }
+    served.serves_others().await;
+    let (after, seconds) = (memory(), begun.elapsed().as_secs_f64());
+    crate::say(&format!(
+        "{shaken} whole handshakes by nobody in {seconds:.1} s; {before} MiB before, {after} MiB after"
+    ));
+    assert!(shaken >= 1_500, "{shaken}");
+    assert!(after < before + 200, "{before} MiB before, {after} MiB after");
+    served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn plaintext_and_garbage_are_closed_without_a_word_of_ours() {
     let served = Served::new(DoorLimits { handshake: Duration::from_secs(2), ..DoorLimits::default() }).await;
     let garbage: Vec<u8> = (0..65_536_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

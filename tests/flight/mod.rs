@@ -4,6 +4,7 @@
 //! enemies by 127.0.0.2, as two machines would.
 
 mod certificates;
+mod garbage;
 mod hostile;
 mod protocol;
 

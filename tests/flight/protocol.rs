@@ -27,13 +27,13 @@ use super::{Served, code};
 /// Rows of nobody, many and free.
 const MANY: &str = "SELECT a.* FROM demo_sample.measurement a, demo_sample.visit_occurrence b";
 
-struct Raw {
-    flight: FlightServiceClient<Channel>,
+pub(super) struct Raw {
+    pub(super) flight: FlightServiceClient<Channel>,
     token: String,
 }
 
 impl Raw {
-    async fn new(served: &Served, user: &str) -> Self {
+    pub(super) async fn new(served: &Served, user: &str) -> Self {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&served.certificates.ca_pem));
         let endpoint = Endpoint::from_shared(format!("https://{}", served.address)).unwrap().tls_config(tls).unwrap();
         // Small windows: what is not read stays at the server.
@@ -45,14 +45,14 @@ impl Raw {
         Self { flight, token }
     }
 
-    fn signed<T>(&self, message: T) -> Request<T> {
+    pub(super) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
         request.metadata_mut().insert("x-sekisho-permit", "P-WIDE".parse().unwrap());
         request
     }
 
-    async fn ticket(&self, sql: &str) -> Ticket {
+    pub(super) async fn ticket(&self, sql: &str) -> Ticket {
         let command = CommandStatementQuery { query: sql.into(), transaction_id: None };
         let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
         let info = self.flight.clone().get_flight_info(self.signed(descriptor)).await.unwrap().into_inner();

@@ -1,5 +1,4 @@
 //! Can more be learnt than the caps allow: by asking on, all at once, or by a crash?
-#![expect(clippy::print_stdout, reason = "the figures are wanted by whoever reads the run")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -130,9 +129,7 @@ async fn of_a_thousand_different_questions_at_once_a_hundred_fit_and_a_hundred_a
     assert_eq!(answered, 100);
     assert_eq!([house.count("admission"), house.count("release"), house.count("refusal")], [100, 100, 900]);
     assert!((998.0..=1000.0).contains(&house.spent_of_permit("P-HUNDRED")), "{}", house.spent_of_permit("P-HUNDRED"));
-    println!(
-        "1,000 different questions at once against a budget for 100: {answered} answered and charged, 900 refused"
-    );
+    crate::say("1,000 different questions at once against a budget for 100: 100 answered and charged, 900 refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -159,6 +156,7 @@ async fn a_hundred_identical_questions_in_flight_are_one_charge_and_the_same_byt
     assert!(answers.iter().all(|a| a.receipt() == answers[0].receipt()), "and the same receipt");
     assert_eq!(answers.iter().filter(|a| !a.kept()).count(), 1);
     assert_eq!([house.count("admission"), house.count("release"), house.count("kept_served")], [1, 1, 99]);
+    crate::say("100 identical questions in flight: 1 charge, 100 times the same bytes and receipt");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,4 @@
 //! Does every recorded verdict come out again from an export alone, and never a false one?
-#![expect(clippy::print_stdout, reason = "the figures are wanted by whoever reads the run")]
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -107,7 +106,7 @@ async fn a_thousand_recorded_verdicts_come_out_the_same() {
         };
         *outcomes.entry(format!("{} {outcome}", one.kind)).or_default() += 1;
     }
-    println!("{} verdicts replayed from the export alone: {outcomes:?}", all.len());
+    crate::say(&format!("{} verdicts replayed from the export alone: {outcomes:?}", all.len()));
     assert!(all.len() >= wanted);
     assert!(all.iter().all(|one| one.outcome == Replayed::Same), "{outcomes:?}");
     assert!(house.count("admission") > wanted / 10 && house.count("refusal") > wanted / 10);

@@ -113,6 +113,12 @@ impl Gen {
             (_, Ty::Int | Ty::Float) => self.number(cols, ty, depth),
             (_, Ty::Text) => self.text(cols, depth),
             (_, Ty::Bool) => self.boolean(cols, depth),
+            // What plain SQL makes of a date and a number is another thing.
+            (_, Ty::Date) if self.wild && self.one_in(2) => {
+                self.label("date and days");
+                let (date, days) = (self.leaf(cols, Ty::Date), self.expr(cols, Ty::Int, depth - 1));
+                format!("({date} {} {days})", self.pick(&["+", "-"]))
+            }
             (_, Ty::Date | Ty::Stamp) => self.leaf(cols, ty),
         }
     }
@@ -150,7 +156,7 @@ impl Gen {
                 *self.pick(&[Ty::Float, Ty::Int, Ty::Text, Ty::Bool]),
                 *self.pick(&["BIGINT", "INT", "SMALLINT", "TINYINT", "BIGINT UNSIGNED", "INT UNSIGNED"]),
             ),
-            Ty::Int => (Ty::Int, "BIGINT"),
+            Ty::Int => (*self.pick(&[Ty::Int, Ty::Bool]), "BIGINT"),
             Ty::Float if self.wild => {
                 (*self.pick(&[Ty::Float, Ty::Int, Ty::Text]), *self.pick(&["DOUBLE", "REAL", "DECIMAL(10,2)"]))
             }

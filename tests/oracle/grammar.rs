@@ -75,6 +75,11 @@ impl Gen {
 
     /// `SELECT keys AS k0.., aggregates AS a0.. FROM ... GROUP BY keys`.
     fn release(&mut self, depth: u32) -> (String, usize, usize) {
+        match self.rng.random_range(0..24) {
+            0 if depth > 0 => return self.beside_a_list(depth),
+            1 if depth > 0 => return self.of_distinct(depth),
+            _ => {}
+        }
         let source = self.source(depth);
         let cols = source.cols;
         let keys: Vec<String> = match self.rng.random_range(0..10) {
@@ -208,6 +213,7 @@ impl Gen {
                 self.label("refused join");
                 Source { from: format!("{left} CROSS JOIN {right}"), condition: None, cols }
             }
+            3 if self.one_in(5) => self.join_lateral((left, left_cols)),
             3 => self.outer_join((left, left_cols), (right, right_cols), &equal),
             _ => {
                 self.label("join persons: on");
@@ -263,6 +269,9 @@ impl Gen {
     }
 
     fn public_relation(&mut self) -> (String, Vec<Col>) {
+        if self.one_in(5) {
+            return self.list();
+        }
         let tables = public_tables();
         let (name, schema, unique) = self.pick(&tables).clone();
         self.label(if unique.is_empty() { "public: repeated key" } else { "public: unique key" });
@@ -299,6 +308,8 @@ impl Gen {
     fn relation(&mut self, depth: u32) -> (String, Vec<Col>) {
         match self.rng.random_range(0..11) {
             10 if depth > 0 => self.union(depth),
+            // What plain SQL says of row ids that two persons share is another thing: the random ones are.
+            5 if self.wild && self.one_in(3) => self.of_row_ids(),
             0..=2 if depth > 0 => self.subquery(depth, false),
             3..=5 if depth > 0 => self.per_person(depth),
             _ => self.table(),
@@ -494,6 +505,11 @@ impl Gen {
             4 => {
                 self.label("per person: sum");
                 (format!("SUM({})", self.bounded_number(cols)), Ty::Float, true)
+            }
+            5 if self.one_in(3) => {
+                self.label("per person: string_agg");
+                let text = any(self, Ty::Text);
+                (format!("STRING_AGG({text}, ',' ORDER BY {text})"), Ty::Text, false)
             }
             5 => {
                 self.label("per person: avg");

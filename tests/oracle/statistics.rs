@@ -35,6 +35,10 @@ impl Gen {
                 self.label("count(distinct owner or null)");
                 format!("COUNT(DISTINCT {})", cols.iter().find(|c| c.half).unwrap().sql)
             }
+            (3, Some(owner)) if self.one_in(3) => {
+                let chosen = self.chosen_owner(cols, &owner);
+                format!("COUNT(DISTINCT {chosen})")
+            }
             (3 | 4, Some(owner)) => {
                 self.label("count(distinct person)");
                 format!("COUNT(DISTINCT {owner})")

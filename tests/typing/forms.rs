@@ -119,12 +119,49 @@ pub const ANSWERED: &[&str] = &[
     "SELECT gender_concept_id, race_concept_id, GROUPING(race_concept_id) AS margin, COUNT(*) FROM person \
      GROUP BY CUBE (gender_concept_id, race_concept_id)",
     "SELECT gender_concept_id, year_of_birth, COUNT(*) FROM person GROUP BY GROUPING SETS ((gender_concept_id), (year_of_birth), ())",
+    // Links, lists, LATERAL, distinct groups.
+    "SELECT n, COUNT(*) FROM (SELECT visit_occurrence_id, COUNT(*) AS n FROM drug_exposure WHERE visit_occurrence_id IS NOT NULL \
+     GROUP BY visit_occurrence_id) v GROUP BY n",
+    "SELECT COUNT(*) FROM (SELECT DISTINCT visit_occurrence_id FROM visit_occurrence) v",
+    "SELECT COUNT(*) FROM (SELECT ROW_NUMBER() OVER (PARTITION BY visit_occurrence_id ORDER BY visit_start_date) AS rn \
+     FROM visit_occurrence) v WHERE rn = 1",
+    "SELECT DISTINCT condition_concept_id FROM condition_occurrence",
+    "SELECT COUNT(*) FROM (SELECT DISTINCT year_of_birth FROM person) t",
+    "SELECT v.y, COUNT(o.person_id) FROM (VALUES (2010), (2011)) AS v(y) LEFT JOIN observation_period o \
+     ON EXTRACT(YEAR FROM o.observation_period_start_date) <= v.y GROUP BY v.y",
+    "SELECT c.concept_name, COUNT(o.person_id) FROM concept c LEFT JOIN condition_occurrence o \
+     ON o.condition_concept_id = c.concept_id WHERE c.domain_id = 'Condition' GROUP BY c.concept_name",
+    "SELECT y, COUNT(*) FROM person p LEFT JOIN LATERAL (SELECT EXTRACT(YEAR FROM c.condition_start_date) AS y FROM \
+     condition_occurrence c WHERE c.person_id = p.person_id ORDER BY c.condition_start_date LIMIT 1) f ON TRUE GROUP BY y",
+    "SELECT path, COUNT(*) FROM (SELECT person_id, STRING_AGG(drug_concept_id::text, '-' ORDER BY drug_era_start_date) AS path \
+     FROM drug_era GROUP BY person_id) t GROUP BY path",
+    "SELECT care_site_id, COUNT(*) FROM visit_occurrence GROUP BY care_site_id",
+    "SELECT AVG(value_as_number) FILTER (WHERE value_as_number BETWEEN 0 AND 300) FROM measurement",
+    "SELECT AVG(CASE WHEN value_as_number > 0 AND value_as_number < 300 THEN value_as_number END) FROM measurement",
+    "SELECT note_type_concept_id, COUNT(*) FROM note GROUP BY note_type_concept_id",
 ];
 
 /// Refused, with the word that says why.
 pub const REFUSED: &[(&str, &str)] = &[
     ("rows_not_released", "SELECT * FROM person"),
     ("rows_not_released", "SELECT DISTINCT person_id FROM drug_exposure"),
+    ("rows_not_released", "SELECT DISTINCT visit_occurrence_id FROM visit_occurrence"),
+    // A link that may be NULL: its NULLs are one group of everybody.
+    ("function_not_allowed", "SELECT visit_occurrence_id, COUNT(*) FROM drug_exposure GROUP BY visit_occurrence_id"),
+    ("function_not_allowed", "SELECT COUNT(*) FROM (SELECT DISTINCT visit_occurrence_id FROM drug_exposure) v"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT ROW_NUMBER() OVER (PARTITION BY visit_occurrence_id) AS rn FROM drug_exposure) v",
+    ),
+    ("function_not_allowed", "SELECT STRING_AGG(drug_concept_id::text, ',') FROM drug_era"),
+    ("function_not_allowed", "SELECT MAX(CASE WHEN year_of_birth > 1990 THEN person_id END) FROM person"),
+    (
+        "function_not_allowed",
+        "SELECT COUNT(*) FROM person p CROSS JOIN LATERAL (SELECT d.drug_concept_id FROM drug_era d \
+      WHERE d.person_id = p.person_id) l",
+    ),
+    ("bound_missing", "SELECT AVG(CASE WHEN value_as_number > 0 THEN value_as_number END) FROM measurement"),
+    ("unknown_column", "SELECT note_text FROM note"),
     (
         "rows_not_released",
         "SELECT p.person_id, d.death_date FROM person p LEFT JOIN death d ON d.person_id = p.person_id",
@@ -152,7 +189,6 @@ pub const REFUSED: &[(&str, &str)] = &[
         "SELECT COUNT(*) FROM (SELECT row_number() OVER (PARTITION BY gender_concept_id) AS r FROM person) t WHERE r = 1",
     ),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT * FROM person ORDER BY year_of_birth LIMIT 1) t"),
-    ("persons_mixed", "SELECT COUNT(*) FROM (SELECT DISTINCT year_of_birth FROM person) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM person WHERE person_id IN (SELECT person_id FROM death LIMIT 1)"),
     // Owner-or-NULL: a window, a key or a NOT IN over it would mix persons.
     (
@@ -170,7 +206,7 @@ pub const REFUSED: &[(&str, &str)] = &[
         "SELECT d.person_id, COUNT(*) FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY 1",
     ),
     (
-        "persons_mixed",
+        "function_not_allowed",
         "SELECT COUNT(*) FROM (SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
       INTERSECT SELECT d.person_id FROM person p LEFT JOIN death d ON d.person_id = p.person_id) t",
     ),

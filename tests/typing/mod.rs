@@ -5,67 +5,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod forms;
+pub(crate) mod forms;
 mod hostile;
+pub(crate) mod shapes;
 
-use std::sync::Arc;
-
-use datafusion::arrow::array::RecordBatch;
 use sekisho::{
-    catalog::{Model, TableKind},
-    engine::{Engine, EngineLimits, MemoryTables, schema::arrow_schema},
-    privacy::{Analysis, Asked, Bounds, analyze},
-    sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
-    terms::{DatasetName, PopulationName, Refusal},
+    privacy::{Analysis, Asked, Bounds, Offer, analyze},
+    sql::{Call, Limits, Parameters, admit, parse},
+    terms::{Cap, Loss, Refusal},
 };
 
-/// The OMOP tables as an analyst names them, without rows.
-struct Shapes {
-    directory: Directory,
-    tables: Arc<MemoryTables>,
-    engine: Engine,
-}
+use self::shapes::Shapes;
 
 impl Shapes {
-    fn omop() -> Self {
-        let model = Model::builtin("omop-5.4").unwrap();
-        let mut directory = Directory::new(vec!["demo".into(), "vocab".into()]);
-        let mut tables = MemoryTables::new(1, i64::MAX, 8192);
-        for table in model.tables.into_values() {
-            let columns = Arc::new(arrow_schema(&table));
-            let unique = match table.primary_key.as_slice() {
-                [one] => [one.clone()].into(),
-                _ => Default::default(),
-            };
-            let schema = if table.kind == TableKind::Public { "vocab" } else { "demo" };
-            let rows = RecordBatch::new_empty(Arc::clone(&columns));
-            let name = table.name.clone();
-            let standing = match table.kind {
-                TableKind::Unit => {
-                    let owner = columns.index_of("person_id").unwrap();
-                    tables.add_unit(schema, &name, rows, owner);
-                    Standing::Unit {
-                        dataset: DatasetName::new("demo").unwrap(),
-                        population: PopulationName::new("jp").unwrap(),
-                        table: Arc::new(table),
-                    }
-                }
-                TableKind::Reference => {
-                    tables.add_whole(schema, &name, rows);
-                    Standing::Reference { unique }
-                }
-                TableKind::Public => {
-                    tables.add_whole(schema, &name, rows);
-                    Standing::Public { unique, rows: 100_000 }
-                }
-                TableKind::Refused => continue,
-            };
-            directory.insert(CataloguedTable { schema: schema.into(), name, standing, columns });
-        }
-        let engine = Engine::new(&EngineLimits::default(), [7; 32]).unwrap();
-        Self { directory, tables: Arc::new(tables), engine }
-    }
-
     fn typed(&self, sql: &str) -> Result<Analysis, Refusal> {
         let limits = Limits::default();
         let Call::Ask(statement) = parse(sql, &limits)? else { panic!("{sql}: not a question") };
@@ -121,6 +73,20 @@ fn a_first_row_per_person_and_its_columns_are_known_to_be_one_per_person() {
                  FROM condition_occurrence) AS c WHERE rn = 1 GROUP BY 1";
     let analysis = shapes.typed(first).unwrap();
     assert_eq!((analysis.releases()[0].groups_max, analysis.releases()[0].rows_per_group), (1, 1));
+}
+
+#[test]
+fn the_selecting_count_serves_no_count_of_some_persons_alone() {
+    let shapes = Shapes::omop();
+    let mechanisms = |counted: &str| {
+        let sql =
+            format!("SELECT condition_concept_id, COUNT(DISTINCT {counted}) FROM condition_occurrence GROUP BY 1");
+        let cap = Cap::new(8.0, 1e-6).unwrap();
+        let offer = Offer { epsilon: 0.5, accuracy: None, cap, spent: Loss::zero() };
+        shapes.typed(&sql).unwrap().price(&offer).unwrap().priced().mechanisms.len()
+    };
+    assert_eq!(mechanisms("person_id"), 1);
+    assert_eq!(mechanisms("CASE WHEN condition_end_date IS NULL THEN person_id END"), 2);
 }
 
 #[test]

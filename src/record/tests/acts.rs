@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use crate::terms::{SourceName, VocabularyName};
+use crate::terms::{Fingerprint, SourceName, VocabularyName};
 
 /// An act that can be done now.
 pub type Doing = Box<dyn FnOnce(&Books) -> Result<(), String>>;
@@ -26,10 +26,17 @@ pub enum Act {
     Caps,
     Activate,
     Vocabulary,
+    Halt,
+    Lift,
+    EndByHalt,
+    Role,
+    Password,
+    Certificate,
+    Publish,
 }
 
 impl Act {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::Reserve,
         Self::Release,
         Self::Fail,
@@ -43,6 +50,13 @@ impl Act {
         Self::Caps,
         Self::Activate,
         Self::Vocabulary,
+        Self::Halt,
+        Self::Lift,
+        Self::EndByHalt,
+        Self::Role,
+        Self::Password,
+        Self::Certificate,
+        Self::Publish,
     ];
 
     pub fn named(name: &str) -> Self {
@@ -118,8 +132,30 @@ impl Act {
                 };
                 said(b.declare_vocabulary(Some(&who("review")), declaration))
             }),
+            Self::Halt => Box::new(move |b| said(b.halt(&who("review"), second_permit(), &format!("asked for{long}")))),
+            Self::Lift => {
+                books.halt(&who("review"), second_permit(), "asked for").unwrap();
+                books.lift(&who("review"), second_permit()).unwrap();
+                Box::new(|b| said(b.lift(&who("taro"), second_permit())))
+            }
+            Self::EndByHalt => {
+                let reservation = books.reserve(charge("P-1", pure(0.5)), question()).unwrap();
+                Box::new(move |b| said(b.end_by_halt(reservation)))
+            }
+            Self::Role => Box::new(|b| said(b.grant_role(&who("review"), &who("taro"), Role::Operator))),
+            Self::Password => Box::new(|b| said(b.change_password(&who("taro"), "$argon2id$another".into()))),
+            Self::Certificate => Box::new(|b| said(b.add_certificate(&who("taro"), Fingerprint::of(b"a certificate")))),
+            Self::Publish => {
+                buy("P-1");
+                Box::new(|b| said(b.publish(Instant(60_000_000))))
+            }
         }
     }
+}
+
+/// A halt of it stops nothing that these tests go on with.
+fn second_permit() -> HaltTarget {
+    HaltTarget::Permit(permit_id("P-2"))
 }
 
 fn said<T>(outcome: Result<T, BooksFault>) -> Result<(), String> {
@@ -149,6 +185,13 @@ pub fn picture(books: &Books) -> Vec<String> {
         }
         serde_json::to_string(&permit).unwrap()
     }));
+    lines.extend(books.accounts().unwrap().iter().map(|a| a.password_hash.clone()));
+    lines.extend(
+        books.halts().unwrap().iter().map(|h| format!("{} {} {:?} {:?}", h.number, h.target, h.asked_by, h.lifted_by)),
+    );
+    lines.extend(books.certificates().unwrap().iter().map(|c| format!("{} {}", c.fingerprint, c.account)));
+    // A root is another one each time: it is over salted leaves.
+    lines.extend(books.published().unwrap().map(|made| format!("published {} {}", made.at, made.size)));
     lines.push(format!("{:?} {:?}", books.activation(&dataset()).unwrap(), books.vocabularies().unwrap()));
     let kept = "SELECT release, key, permit, hex(answers.answer), answers.entry
                 FROM kept JOIN answers ON kept.answer = answers.entry ORDER BY release";
@@ -196,7 +239,8 @@ pub fn sound(books: &Books, scratch: &Path) {
     };
     assert_eq!(counted("SELECT count(*) FROM reservations"), of_kind("admission"), "charges and admissions");
     assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'released'"), of_kind("release"));
-    assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'failed'"), of_kind("failure"));
+    let ended = of_kind("failure") + of_kind("ended_by_halt");
+    assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'failed'"), ended);
     assert_eq!(counted("SELECT count(*) FROM reservations WHERE ending = 'recovered'"), of_kind("recovered"));
     assert_eq!(counted("SELECT count(*) FROM kept"), of_kind("release"), "answers and releases");
     assert_eq!(counted("SELECT count(*) FROM kept_failures"), of_kind("failure"), "failures are kept");

@@ -2,8 +2,6 @@
 //!
 //! Every act meets every fault at every step of the commit protocol. Afterwards the books are opened again and must be
 //! exactly those of before the act or exactly those of after it: after it where the caller was told so.
-#![expect(clippy::print_stdout, reason = "the figures are wanted by whoever reads the run")]
-
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
@@ -19,14 +17,14 @@ use super::{
 use crate::store::{Meddling, Step, Steps};
 
 /// The books as they are after a crash right before an act, between its commits where it has two, and right after it.
-struct Pictures {
+pub(super) struct Pictures {
     before: Vec<String>,
     between: Option<Vec<String>>,
     after: Vec<String>,
 }
 
 impl Pictures {
-    fn of(act: Act, pad: usize) -> Self {
+    pub(super) fn of(act: Act, pad: usize) -> Self {
         let (enclave, books) = Enclave::new();
         let doing = act.prepare_padded(&books, pad);
         let seen = |folder: &Path| picture(&crashed(folder, &enclave).1);
@@ -56,14 +54,14 @@ fn crashed(folder: &Path, enclave: &Enclave) -> (tempfile::TempDir, Books) {
 
 /// What was found after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Found {
+pub(super) enum Found {
     Before,
     Between,
     After,
 }
 
 /// Opens the books again and says which of these they are. Everything else is a failure.
-fn found(enclave: &Enclave, pictures: &Pictures, what: &str) -> Found {
+pub(super) fn found(enclave: &Enclave, pictures: &Pictures, what: &str) -> Found {
     let books = enclave.open().unwrap_or_else(|fault| panic!("{what}: {fault}"));
     sound(&books, &enclave.dir.path().join("export"));
     let seen = picture(&books);
@@ -93,18 +91,14 @@ impl Table {
     }
 
     fn print(&self, title: &str) {
-        println!("{title}: acts found as before, charged and not released, as after");
+        say(&format!("{title}: acts found as before, charged and not released, as after"));
         for ((fault, step), found) in &self.0 {
             let of = |what| found.get(&what).copied().unwrap_or(0);
-            println!(
-                "  {fault:<16} {step:<10} before {:>4}  between {:>4}  after {:>4}",
-                of(Found::Before),
-                of(Found::Between),
-                of(Found::After)
-            );
+            let (before, between, after) = (of(Found::Before), of(Found::Between), of(Found::After));
+            say(&format!("  {fault:<16} {step:<10} before {before:>4}  between {between:>4}  after {after:>4}"));
         }
         let all: u32 = self.0.values().flat_map(BTreeMap::values).sum();
-        println!("  {} cells, {all} crashes, 0 half done, 0 charges lost, 0 answers without record", self.0.len());
+        say(&format!("  {} cells, {all} crashes, 0 half done, 0 charges lost, 0 answers without record", self.0.len()));
     }
 }
 
@@ -164,7 +158,18 @@ fn every_act_meets_every_fault_at_every_step() {
 #[test]
 fn a_process_killed_at_any_step_leaves_before_or_after() {
     let mut table = Table::default();
-    let acts = [Act::Reserve, Act::Release, Act::Fail, Act::SellAgain, Act::Grant, Act::Account, Act::Activate];
+    let acts = [
+        Act::Reserve,
+        Act::Release,
+        Act::Fail,
+        Act::SellAgain,
+        Act::Grant,
+        Act::Account,
+        Act::Activate,
+        Act::Halt,
+        Act::EndByHalt,
+        Act::Publish,
+    ];
     for act in acts {
         let pictures = Pictures::of(act, 0);
         for (at, expected) in [
@@ -207,7 +212,7 @@ fn child(enclave: &Enclave, name: &str, given: &[(&str, &str)]) -> std::process:
 }
 
 /// The enclave that the parent made, in a child.
-fn given() -> Option<(Enclave, impl Fn(&str) -> String)> {
+pub(super) fn given() -> Option<(Enclave, impl Fn(&str) -> String)> {
     let dir = std::path::PathBuf::from(std::env::var_os("SEKISHO_CRASH_DIR")?);
     let keys = Keys::load(&dir.join("keys")).unwrap();
     // A folder that nobody takes away when the child ends.
@@ -230,7 +235,7 @@ fn a_child_that_is_killed() {
         let this_one = trigger.load(Ordering::SeqCst) && (begun.load(Ordering::SeqCst) || step == Step::Begin);
         begun.store(this_one, Ordering::SeqCst);
         if this_one && format!("{step:?}") == at {
-            println!("there");
+            child_says("there");
             loop {
                 std::thread::park();
             }
@@ -298,6 +303,50 @@ fn a_log_torn_at_any_byte_of_the_last_commit_leaves_before_or_after() {
 }
 
 #[test]
+fn pages_torn_while_the_log_is_written_back_are_mended_from_the_log() {
+    let mut table = Table::default();
+    for act in [Act::Reserve, Act::Release, Act::Fail, Act::SellAgain, Act::Publish] {
+        let pictures = Pictures::of(act, 0);
+        let (enclave, books) = Enclave::new();
+        act.prepare(&books)(&books).unwrap();
+        let file = |name: &str| std::fs::read(enclave.dir.path().join(name)).unwrap();
+        let (database, log) = (file("books.db"), file("books.db-wal"));
+        let frames: Vec<&[u8]> = log[32..].chunks(24 + PAGE).collect();
+        // The machine stops while page after page of the log goes into the database: some are there, one is torn.
+        for (n, frame) in frames.iter().enumerate() {
+            for (torn, what) in [(0, "none of it"), (512, "512 bytes"), (PAGE / 2, "half"), (PAGE, "all of it")] {
+                let mut pages = database.clone();
+                for done in &frames[..n] {
+                    write_back(&mut pages, done, PAGE);
+                }
+                write_back(&mut pages, frame, torn);
+                let copy = tempfile::tempdir().unwrap();
+                std::fs::write(copy.path().join("books.db"), &pages).unwrap();
+                std::fs::write(copy.path().join("books.db-wal"), &log).unwrap();
+                let keys = Keys::load(&enclave.dir.path().join("keys")).unwrap();
+                let copy = Enclave { dir: copy, keys, hand: Arc::new(AtomicI64::new(1_000)) };
+                let found = found(&copy, &pictures, &format!("{act:?} {what} of page {n}"));
+                assert_eq!(found, Found::After, "{act:?} {what} of page {n}");
+                table.add("torn page", what, found);
+            }
+        }
+    }
+    table.print("a page torn while the log is written back");
+}
+
+const PAGE: usize = 4096;
+
+/// The first bytes of the page that a frame of the log holds, where they belong in the database.
+fn write_back(database: &mut Vec<u8>, frame: &[u8], bytes: usize) {
+    let number = u32::from_be_bytes(frame[..4].try_into().unwrap());
+    let at = (usize::try_from(number).unwrap() - 1) * PAGE;
+    if database.len() < at + bytes {
+        database.resize(at + bytes, 0);
+    }
+    database[at..at + bytes].copy_from_slice(&frame[24..24 + bytes]);
+}
+
+#[test]
 fn a_full_disk_refuses_and_loses_nothing() {
     let mut table = Table::default();
     for act in Act::ALL {
@@ -346,7 +395,7 @@ fn a_disk_that_fills_up_at_any_block_loses_no_charge() {
         crashes += 1;
         charged += taken;
     }
-    println!("a disk that fills up: {crashes} sizes, {charged} charges, 0 lost");
+    say(&format!("a disk that fills up: {crashes} sizes, {charged} charges, 0 lost"));
     assert!(charged > 100, "{charged}");
 }
 
@@ -355,14 +404,14 @@ fn a_disk_that_fills_up_at_any_block_loses_no_charge() {
 fn a_child_on_a_small_disk() {
     let Some((enclave, _)) = given() else { return };
     let Ok(books) = Books::open(&enclave.dir.path().join("enclave"), &enclave.keys, enclave.clock()) else {
-        println!("did not open");
+        child_says("did not open");
         return;
     };
     for n in 0..200 {
         let Ok(reservation) = books.reserve(charge("P-1", pure(0.001)), question()) else { break };
-        println!("reserved");
+        child_says("reserved");
         let Ok(_) = books.release(reservation, answer(n, 20.0)) else { break };
-        println!("released");
+        child_says("released");
     }
-    println!("stopped");
+    child_says("stopped");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -18,7 +19,9 @@ mod acts;
 mod administration;
 mod charges;
 mod crashes;
+mod disks;
 mod exports;
+mod groups;
 mod keeping;
 mod publishing;
 mod receipts;
@@ -177,6 +180,17 @@ fn kinds(books: &Books) -> Vec<String> {
         body["kind"].as_str().unwrap().to_owned()
     };
     books.entries(0..u64::MAX).unwrap().into_iter().map(kind).collect()
+}
+
+/// Past the test harness's capture: such figures are what these tests exist to show.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A word of a child process to its parent.
+fn child_says(word: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "{word}").and_then(|()| out.flush()).unwrap();
 }
 
 /// A small generator for the property loops: the same numbers on every run.

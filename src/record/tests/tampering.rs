@@ -3,7 +3,6 @@
 //! What somebody can do to an export without the log's key: flip, cut, drop, repeat, reorder, mix two logs, set it back.
 //! What somebody can do to the database file, who does hold the key but not the world's memory: set it back, rewrite it,
 //! cut its write-ahead log.
-#![expect(clippy::print_stdout, reason = "the table is wanted by whoever reads the run")]
 
 use std::path::{Path, PathBuf};
 
@@ -21,12 +20,12 @@ impl Table {
     }
 
     fn print_and_check(&self, title: &str) {
-        println!("{title}");
+        say(title);
         for (what, (tried, found)) in &self.0 {
-            println!("  {what:<44} tried {tried:>6}  found {found:>6}");
+            say(&format!("  {what:<44} tried {tried:>6}  found {found:>6}"));
         }
         let all = self.0.values().fold((0, 0), |(t, f), (tried, found)| (t + tried, f + found));
-        println!("  {} of {} found", all.1, all.0);
+        say(&format!("  {} of {} found", all.1, all.0));
         assert_eq!(all.0, all.1, "{title}: something was not found");
     }
 }

@@ -1,0 +1,143 @@
+//! Which functions and casts do other engines have under another name or in another order?
+
+use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo, Expr, Function, Ident, ObjectNamePart};
+
+use super::{
+    arguments, bare,
+    dates::{days, difference, end_of_month, full, months_between, moved, of_age, unit_of},
+    formats, name, text_of, whole,
+};
+
+/// Aggregates under another name: DISTINCT, FILTER and OVER stay where they are.
+const AGGREGATES: [(&str, &str); 8] = [
+    ("approx_count_distinct", "approx_distinct"),
+    ("count_big", "count"),
+    ("stdev", "stddev"),
+    ("stdevp", "stddev_pop"),
+    ("stdev_pop", "stddev_pop"),
+    ("stdev_samp", "stddev_samp"),
+    ("variance", "var_samp"),
+    ("varp", "var_pop"),
+];
+
+pub(super) fn rename(call: &mut Function) {
+    if let [ObjectNamePart::Identifier(word)] = call.name.0.as_mut_slice()
+        && let Some((_, to)) = AGGREGATES.iter().find(|(from, _)| word.value.eq_ignore_ascii_case(from))
+    {
+        *word = Ident::new(*to);
+    }
+}
+
+/// A call in the engine's own words.
+pub(super) fn rewritten(call: &Function) -> Option<String> {
+    let name = name(call)?;
+    let arguments = arguments(call)?;
+    of_dates(&name, &arguments).or_else(|| of_values(&name, &arguments))
+}
+
+fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
+    match (name, arguments) {
+        ("datediff" | "date_diff", [first, second, third]) => match (unit_of(first), unit_of(third)) {
+            (Some(unit), _) => difference(unit, second, third),
+            // The later date first and the unit last.
+            (None, Some(unit)) => difference(unit, second, first),
+            _ => None,
+        },
+        ("datediff" | "date_diff", [later, earlier]) => Some(days(later, earlier)),
+        ("timestampdiff", [unit, from, to]) => match unit_of(unit)? {
+            "day" => Some(days(to, from)),
+            "year" => full("year", &to.to_string(), &from.to_string()),
+            "month" => {
+                let of = |unit| full(unit, &to.to_string(), &from.to_string());
+                Some(format!("({} * 12 + {})", of("year")?, of("month")?))
+            }
+            _ => None,
+        },
+        ("dateadd" | "date_add" | "timestampadd", [unit, count, date]) => moved(unit_of(unit)?, count, date),
+        ("date_add" | "dateadd", [date, by]) => shifted(date, by, '+'),
+        ("date_sub" | "datesub", [date, by]) => shifted(date, by, '-'),
+        ("add_months", [date, count]) => Some(format!("({date} + INTERVAL '{} month')", whole(bare(count))?)),
+        ("months_between", [later, earlier]) => Some(months_between(later, earlier)),
+        ("last_day" | "eomonth", [date]) => Some(end_of_month(date)),
+        ("date_part" | "datepart", [unit, of]) => match (unit_of(unit), bare(unit)) {
+            (Some(unit @ ("year" | "month")), _) if of_age(unit, of).is_some() => of_age(unit, of),
+            (Some(unit), Expr::Identifier(_)) => Some(format!("EXTRACT({unit} FROM {of})")),
+            _ => None,
+        },
+        ("year" | "month", [of]) if of_age(name, of).is_some() => of_age(name, of),
+        ("year" | "month" | "quarter" | "day" | "hour" | "minute", [of]) => Some(format!("EXTRACT({name} FROM {of})")),
+        ("trunc", [of, unit]) => {
+            let unit = match text_of(unit)?.to_ascii_lowercase().as_str() {
+                "mm" | "mon" | "month" => "month",
+                "yy" | "yyyy" | "year" => "year",
+                "q" => "quarter",
+                "iw" => "week",
+                "dd" => "day",
+                _ => return None,
+            };
+            Some(format!("CAST(date_trunc('{unit}', {of}) AS DATE)"))
+        }
+        ("to_char" | "to_date" | "to_timestamp", [value, format]) => {
+            let format = text_of(format)?;
+            if name == "to_char" && format.eq_ignore_ascii_case("q") {
+                return Some(format!("CAST(EXTRACT(QUARTER FROM {value}) AS VARCHAR)"));
+            }
+            Some(format!("{name}({value}, '{}')", formats::translated(format)?.replace('\'', "''")))
+        }
+        _ => None,
+    }
+}
+
+/// A date moved by an interval or by a number of days.
+fn shifted(date: &Expr, by: &Expr, sign: char) -> Option<String> {
+    match bare(by) {
+        interval @ Expr::Interval(_) => Some(format!("({date} {sign} {interval})")),
+        days => Some(format!("({date} {sign} ({days}))")),
+    }
+}
+
+fn of_values(name: &str, arguments: &[&Expr]) -> Option<String> {
+    match (name, arguments) {
+        ("iif" | "if", [when, then, otherwise]) => Some(format!("CASE WHEN {when} THEN {then} ELSE {otherwise} END")),
+        ("charindex" | "locate", [part, of]) => Some(format!("strpos({of}, {part})")),
+        ("mod", [a, b]) => Some(format!("(({a}) % ({b}))")),
+        ("square", [x]) => Some(format!("(({x}) * ({x}))")),
+        ("safe_divide" | "div0", [a, b]) => Some(format!("(CAST({a} AS DOUBLE PRECISION) / nullif({b}, 0))")),
+        ("decode", [value, rest @ ..]) if rest.len() >= 2 => {
+            let mut text = "CASE".to_owned();
+            let mut pairs = rest.chunks_exact(2);
+            for pair in pairs.by_ref() {
+                let [equal, then] = pair else { return None };
+                text += &format!(" WHEN {value} IS NOT DISTINCT FROM {equal} THEN {then}");
+            }
+            if let [otherwise] = pairs.remainder() {
+                text += &format!(" ELSE {otherwise}");
+            }
+            Some(text + " END")
+        }
+        // The bucket of equal width that a value falls into; 0 below the first, one more than there are above the last.
+        ("width_bucket", [value, low, high, count]) => Some(format!(
+            "CASE WHEN ({value}) < ({low}) THEN 0 WHEN ({value}) >= ({high}) THEN ({count}) + 1 ELSE \
+             CAST(floor((CAST({value} AS DOUBLE PRECISION) - ({low})) * ({count}) / (({high}) - ({low}))) AS BIGINT) + 1 END"
+        )),
+        _ => None,
+    }
+}
+
+/// NUMERIC is as wide as its values are: here a double, rounded to the wanted places. FLOAT is a double as well.
+pub(super) fn cast(of: &Expr, to: &DataType) -> Option<String> {
+    let places = match to {
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => match info {
+            ExactNumberInfo::None => None,
+            ExactNumberInfo::Precision(_) => Some(0),
+            ExactNumberInfo::PrecisionAndScale(_, places) => Some(*places),
+        },
+        DataType::Float(_) => None,
+        _ => return None,
+    };
+    let number = format!("CAST({of} AS DOUBLE PRECISION)");
+    Some(match places {
+        None => number,
+        Some(places) => format!("round({number}, {places})"),
+    })
+}

@@ -1,0 +1,213 @@
+//! How do other engines write days, months and ages?
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Interval,
+};
+
+use super::{arguments, bare, name, text_of, whole};
+
+/// A unit of dates, written bare or as a text, in whatever engine's abbreviation.
+pub(super) fn unit_of(expr: &Expr) -> Option<&'static str> {
+    let unit = match expr {
+        Expr::Identifier(word) => word.value.to_ascii_lowercase(),
+        other => text_of(other)?.to_ascii_lowercase(),
+    };
+    named(&unit)
+}
+
+fn named(unit: &str) -> Option<&'static str> {
+    Some(match unit {
+        "d" | "dd" | "day" | "days" => "day",
+        "wk" | "ww" | "week" | "weeks" => "week",
+        "m" | "mm" | "mon" | "month" | "months" => "month",
+        "q" | "qq" | "quarter" | "quarters" => "quarter",
+        "y" | "yy" | "yyyy" | "year" | "years" => "year",
+        _ => return None,
+    })
+}
+
+pub(super) fn days(later: &Expr, earlier: &Expr) -> String {
+    format!("(CAST({later} AS DATE) - CAST({earlier} AS DATE))")
+}
+
+/// How many borders of `unit` lie between two dates, as SQL Server counts; weeks are seven days.
+pub(super) fn difference(unit: &str, from: &Expr, to: &Expr) -> Option<String> {
+    let part = |unit: &str, of: &Expr| format!("EXTRACT({unit} FROM {of})");
+    let years = || format!("({} - {})", part("YEAR", to), part("YEAR", from));
+    match unit {
+        "day" => Some(days(to, from)),
+        "week" => Some(format!("({} / 7)", days(to, from))),
+        "year" => Some(years()),
+        "quarter" => Some(format!("({} * 4 + {} - {})", years(), part("QUARTER", to), part("QUARTER", from))),
+        "month" => Some(format!("({} * 12 + {} - {})", years(), part("MONTH", to), part("MONTH", from))),
+        _ => None,
+    }
+}
+
+/// `date` moved by `count` units: a literal interval where the count is one, else days.
+pub(super) fn moved(unit: &str, count: &Expr, date: &Expr) -> Option<String> {
+    match (whole(bare(count)), unit) {
+        (Some(count), "quarter") => Some(format!("({date} + INTERVAL '{} month')", count.checked_mul(3)?)),
+        (Some(count), _) => Some(format!("({date} + INTERVAL '{count} {unit}')")),
+        (None, "day") => Some(format!("({date} + ({count}))")),
+        (None, "week") => Some(format!("({date} + ({count}) * 7)")),
+        _ => None,
+    }
+}
+
+/// `EXTRACT(field FROM expr)` where `expr` is an AGE.
+pub(super) fn extracted(field: &DateTimeField, expr: &Expr) -> Option<String> {
+    match field {
+        DateTimeField::Year | DateTimeField::Years => of_age("year", expr),
+        DateTimeField::Month | DateTimeField::Months => of_age("month", expr),
+        _ => None,
+    }
+}
+
+/// Years or months of AGE(later, earlier): full ones, negative where the first lies before the second.
+pub(super) fn of_age(unit: &str, of: &Expr) -> Option<String> {
+    let Expr::Function(call) = bare(of) else { return None };
+    if name(call)? != "age" {
+        return None;
+    }
+    match arguments(call)?.as_slice() {
+        [later, earlier] => full(unit, &later.to_string(), &earlier.to_string()),
+        [earlier] => full(unit, "current_date", &earlier.to_string()),
+        _ => None,
+    }
+}
+
+/// Full years, or the full months beyond them, from `earlier` to `later`.
+pub(super) fn full(unit: &str, later: &str, earlier: &str) -> Option<String> {
+    let full = |a: &str, b: &str| match unit {
+        "year" => format!(
+            "(EXTRACT(YEAR FROM {a}) - EXTRACT(YEAR FROM {b}) - CASE WHEN EXTRACT(MONTH FROM {a}) * 100 + \
+             EXTRACT(DAY FROM {a}) < EXTRACT(MONTH FROM {b}) * 100 + EXTRACT(DAY FROM {b}) THEN 1 ELSE 0 END)"
+        ),
+        _ => format!(
+            "(((EXTRACT(YEAR FROM {a}) - EXTRACT(YEAR FROM {b})) * 12 + EXTRACT(MONTH FROM {a}) - EXTRACT(MONTH FROM {b}) - \
+             CASE WHEN EXTRACT(DAY FROM {a}) < EXTRACT(DAY FROM {b}) THEN 1 ELSE 0 END) % 12)"
+        ),
+    };
+    match unit {
+        "year" | "month" => Some(format!(
+            "(CASE WHEN {later} >= {earlier} THEN {} ELSE -{} END)",
+            full(later, earlier),
+            full(earlier, later)
+        )),
+        _ => None,
+    }
+}
+
+/// Months between two dates with the rest in thirty-firsts of a month; whole between equal days and between last days,
+/// as Oracle counts.
+pub(super) fn months_between(later: &Expr, earlier: &Expr) -> String {
+    let day = |of: &Expr| format!("EXTRACT(DAY FROM {of})");
+    let last = |of: &Expr| format!("EXTRACT(DAY FROM (CAST({of} AS DATE) + INTERVAL '1 day')) = 1");
+    format!(
+        "((EXTRACT(YEAR FROM {later}) - EXTRACT(YEAR FROM {earlier})) * 12 + EXTRACT(MONTH FROM {later}) - \
+         EXTRACT(MONTH FROM {earlier}) + CASE WHEN {} AND {} THEN 0.0 ELSE ({} - {}) / 31.0 END)",
+        last(later),
+        last(earlier),
+        day(later),
+        day(earlier),
+    )
+}
+
+/// The last day of the month of `date`.
+pub(super) fn end_of_month(date: &Expr) -> String {
+    format!("CAST((date_trunc('month', {date}) + INTERVAL '1 month') - INTERVAL '1 day' AS DATE)")
+}
+
+/// What is multiplied or compared with an interval, or moves a date by a number of days that is no literal.
+pub(super) fn arithmetic(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
+    match op {
+        BinaryOperator::Multiply => times(left, right).or_else(|| times(right, left)),
+        BinaryOperator::Plus | BinaryOperator::Minus => {
+            let days = counted_days(bare(right))?;
+            Some(format!("({left} {op} {days})"))
+        }
+        BinaryOperator::Gt | BinaryOperator::GtEq | BinaryOperator::Lt | BinaryOperator::LtEq => {
+            apart(left, right).map(|(later, moved)| format!("({later} {op} {moved})"))
+        }
+        _ => None,
+    }
+}
+
+/// `AGE(a, b) >= INTERVAL '18 years'` and `a - b > INTERVAL '30 days'` compare `a` with `b` moved by the interval.
+fn apart(left: &Expr, right: &Expr) -> Option<(String, String)> {
+    let interval = match bare(right) {
+        Expr::Interval(_) => right,
+        _ => return None,
+    };
+    let (later, earlier) = match bare(left) {
+        Expr::BinaryOp { left, op: BinaryOperator::Minus, right } if !matches!(bare(right), Expr::Interval(_)) => {
+            (left.to_string(), right.to_string())
+        }
+        Expr::Function(call) if name(call)? == "age" => match arguments(call)?.as_slice() {
+            [later, earlier] => (later.to_string(), earlier.to_string()),
+            [earlier] => ("current_date".to_owned(), earlier.to_string()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some((later, format!("({earlier} + {interval})")))
+}
+
+/// `3 * INTERVAL '30 days'` as one literal.
+fn times(count: &Expr, interval: &Expr) -> Option<String> {
+    let Expr::Interval(interval) = bare(interval) else { return None };
+    let (number, unit) = written(interval)?;
+    let total = number.checked_mul(whole(bare(count))?)?;
+    unit.chars().all(|c| c.is_ascii_alphabetic()).then(|| format!("INTERVAL '{total} {unit}'"))
+}
+
+/// Number and unit of an interval literal.
+fn written(interval: &Interval) -> Option<(i64, String)> {
+    let text = match text_of(&interval.value) {
+        Some(text) => text.to_owned(),
+        None => whole(&interval.value)?.to_string(),
+    };
+    let text = match &interval.leading_field {
+        Some(field) => format!("{text} {field}"),
+        None => text,
+    };
+    let (number, unit) = text.trim().split_once(' ')?;
+    Some((number.parse().ok()?, unit.trim().to_owned()))
+}
+
+/// The number of days in `n * INTERVAL '1 day'`, `make_interval(days => n)` or `(n || ' days')::interval`.
+fn counted_days(expr: &Expr) -> Option<String> {
+    let of_unit = |unit: &str| match named(&unit.to_ascii_lowercase())? {
+        "day" => Some(1_i64),
+        "week" => Some(7),
+        _ => None,
+    };
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => {
+            let (count, interval) = match (bare(left), bare(right)) {
+                (Expr::Interval(interval), _) => (right, interval),
+                (_, Expr::Interval(interval)) => (left, interval),
+                _ => return None,
+            };
+            let (number, unit) = written(interval)?;
+            Some(format!("({count}) * {}", number.checked_mul(of_unit(&unit)?)?))
+        }
+        Expr::Function(call) if name(call)? == "make_interval" => {
+            let FunctionArguments::List(list) = &call.args else { return None };
+            let (unit, count) = match list.args.as_slice() {
+                [FunctionArg::Named { name, arg: FunctionArgExpr::Expr(count), .. }] => (name.value.clone(), count),
+                [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(count), .. }] => (name.to_string(), count),
+                _ => return None,
+            };
+            Some(format!("({count}) * {}", of_unit(&unit)?))
+        }
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => match bare(expr) {
+            Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+                Some(format!("({left}) * {}", of_unit(text_of(bare(right))?.trim())?))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! What does a format such as 'YYYY-MM-DD' mean to the engine?
+//!
+//! It reads formats with percent signs and shows all else as it stands: what it does not know would come out as a text
+//! that its writer never meant. So a format is translated whole or refused.
+
+use datafusion::sql::sqlparser::ast::Expr;
+
+use super::{arguments, name, text_of};
+use crate::terms::Refusal;
+
+const WORDS: [(&str, &str); 14] = [
+    ("YYYY", "%Y"),
+    ("IYYY", "%G"),
+    ("HH24", "%H"),
+    ("HH12", "%I"),
+    ("DDD", "%j"),
+    ("Mon", "%b"),
+    ("YY", "%y"),
+    ("MM", "%m"),
+    ("MI", "%M"),
+    ("DD", "%d"),
+    ("Dy", "%a"),
+    ("IW", "%V"),
+    ("HH", "%I"),
+    ("SS", "%S"),
+];
+
+/// A format of PostgreSQL or Oracle as the engine writes it; `None` for one that holds something else, or that is the
+/// engine's own.
+pub(super) fn translated(format: &str) -> Option<String> {
+    if format.contains('%') {
+        return None;
+    }
+    let (mut rest, mut out) = (format, String::new());
+    while let Some(first) = rest.chars().next() {
+        let word = WORDS.iter().find(|(word, _)| {
+            let exact = word.chars().any(|c| c.is_ascii_lowercase());
+            rest.get(..word.len()).is_some_and(|head| head == *word || (!exact && head.eq_ignore_ascii_case(word)))
+        });
+        rest = match word {
+            Some((word, to)) => {
+                out += to;
+                rest.get(word.len()..)?
+            }
+            None if first.is_ascii_alphanumeric() || first == '"' => return None,
+            None => {
+                out.push(first);
+                rest.get(first.len_utf8()..)?
+            }
+        };
+    }
+    Some(out)
+}
+
+/// The refusal of a format that the engine would show as it stands.
+pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
+    let Expr::Function(call) = expr else { return None };
+    let name = name(call)?;
+    let arguments = arguments(call)?;
+    let ("to_char" | "to_date" | "to_timestamp", [_, format]) = (name.as_str(), arguments.as_slice()) else {
+        return None;
+    };
+    let format = text_of(format)?;
+    let known = format.contains('%') || format.eq_ignore_ascii_case("q") || translated(format).is_some();
+    (!known).then(|| Refusal::FunctionNotAllowed {
+        name,
+        hint: "use YYYY, MM, DD, Mon, Dy, DDD, IYYY, IW, HH24, MI and SS in its format, or %Y, %m and so on".into(),
+    })
+}

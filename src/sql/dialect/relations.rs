@@ -1,0 +1,230 @@
+//! How do other engines write lists, calendars, rows of values and limits?
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, LimitClause, Query, Select, TableAlias, TableFactor,
+    TypedString,
+};
+
+use super::{bare, text_of, whole};
+use crate::terms::Refusal;
+
+/// The most rows of a calendar or series: they are written out.
+const ROWS_MAX: usize = 4096;
+
+/// The refusal of what the engine would read past, as if it were not written.
+pub(super) fn ignored(relation: &TableFactor) -> Option<Refusal> {
+    let TableFactor::Table { sample, version, .. } = relation else { return None };
+    let name = match (sample, version) {
+        (None, None) => return None,
+        (Some(_), _) => "TABLESAMPLE",
+        (None, Some(_)) => "FOR SYSTEM_TIME",
+    };
+    let hint = "ask of the whole table; noise protects the persons in it".to_owned();
+    Some(Refusal::FunctionNotAllowed { name: name.to_owned(), hint })
+}
+
+/// `generate_series` and `unnest` over literals as the list of values that they are.
+pub(super) fn listed(relation: &TableFactor) -> Option<String> {
+    let (alias, default, values) = match relation {
+        TableFactor::Table { name, alias, args: Some(args), with_ordinality: false, .. } => {
+            let [part] = name.0.as_slice() else { return None };
+            let called = part.as_ident()?.value.to_ascii_lowercase();
+            let plain = args.args.iter().map(argument).collect::<Option<Vec<_>>>()?;
+            (alias, called.clone(), of_call(&called, &plain)?)
+        }
+        TableFactor::Function { name, args, alias, .. } => {
+            let [part] = name.0.as_slice() else { return None };
+            let called = part.as_ident()?.value.to_ascii_lowercase();
+            let plain = args.iter().map(argument).collect::<Option<Vec<_>>>()?;
+            (alias, called.clone(), of_call(&called, &plain)?)
+        }
+        TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. } => {
+            (alias, "unnest".to_owned(), of_call("unnest", &array_exprs.iter().collect::<Vec<_>>())?)
+        }
+        _ => return None,
+    };
+    let rows: Vec<String> = values.into_iter().map(|value| format!("({value})")).collect();
+    let named = alias.as_ref().map_or_else(|| format!("{default} ({default})"), shown);
+    Some(format!("(VALUES {}) AS {named}", rows.join(", ")))
+}
+
+fn argument(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
+
+/// An alias with the name of its column; PostgreSQL gives the column the alias of its table.
+fn shown(alias: &TableAlias) -> String {
+    let column = alias.columns.first().map_or(&alias.name, |column| &column.name);
+    format!("{} ({column})", alias.name)
+}
+
+fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> {
+    match (called, arguments) {
+        ("generate_series", [first, last]) => whole_numbers(whole(bare(first))?, whole(bare(last))?, 1),
+        ("generate_series", [first, last, step]) => match whole(bare(first)) {
+            Some(first) => whole_numbers(first, whole(bare(last))?, whole(bare(step))?),
+            None => instants(day(first)?, day(last)?, bare(step)),
+        },
+        ("unnest", [Expr::Array(array)]) => {
+            let values: Vec<String> = array.elem.iter().map(ToString::to_string).collect();
+            (!values.is_empty() && values.len() <= ROWS_MAX).then_some(values)
+        }
+        _ => None,
+    }
+}
+
+fn whole_numbers(first: i64, last: i64, step: i64) -> Option<Vec<String>> {
+    let mut values = vec![];
+    let mut value = first;
+    while (step > 0 && value <= last) || (step < 0 && value >= last) {
+        values.push(value.to_string());
+        value = value.checked_add(step).filter(|_| values.len() <= ROWS_MAX)?;
+    }
+    (!values.is_empty()).then_some(values)
+}
+
+/// A day that is written as a literal.
+fn day(expr: &Expr) -> Option<chrono::NaiveDate> {
+    let text = match bare(expr) {
+        Expr::TypedString(TypedString { data_type: DataType::Date | DataType::Timestamp(..), value, .. }) => {
+            value.to_string().trim_matches('\'').to_owned()
+        }
+        Expr::Cast { expr, data_type: DataType::Date | DataType::Timestamp(..), .. } => text_of(bare(expr))?.to_owned(),
+        other => text_of(other)?.to_owned(),
+    };
+    chrono::NaiveDate::parse_from_str(text.trim().strip_suffix("00:00:00").unwrap_or(&text).trim(), "%Y-%m-%d").ok()
+}
+
+/// Midnights from `first` to `last`, a literal interval apart.
+fn instants(first: chrono::NaiveDate, last: chrono::NaiveDate, step: &Expr) -> Option<Vec<String>> {
+    let text = match step {
+        Expr::Interval(interval) => match &interval.leading_field {
+            Some(field) => format!("{} {field}", interval.value.to_string().trim_matches('\'')),
+            None => text_of(&interval.value)?.to_owned(),
+        },
+        Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => text_of(bare(expr))?.to_owned(),
+        other => text_of(other)?.to_owned(),
+    };
+    let (number, unit) = text.trim().split_once(' ')?;
+    let number: u32 = number.parse().ok().filter(|n| *n > 0)?;
+    let unit = unit.trim().to_ascii_lowercase();
+    let mut values = vec![];
+    for place in 0..=u32::try_from(ROWS_MAX).ok()? {
+        let many = number.checked_mul(place)?;
+        let at = match unit.trim_end_matches('s') {
+            "day" => first.checked_add_days(chrono::Days::new(many.into()))?,
+            "week" => first.checked_add_days(chrono::Days::new(u64::from(many) * 7))?,
+            "month" | "mon" => first.checked_add_months(chrono::Months::new(many))?,
+            "year" => first.checked_add_months(chrono::Months::new(many.checked_mul(12)?))?,
+            _ => return None,
+        };
+        if at > last {
+            return (!values.is_empty()).then_some(values);
+        }
+        values.push(format!("TIMESTAMP '{at} 00:00:00'"));
+    }
+    None
+}
+
+/// FETCH FIRST n ROWS ONLY is LIMIT n.
+pub(super) fn fetch_as_limit(query: &mut Query) {
+    let rows = match &query.fetch {
+        Some(fetch) if !fetch.with_ties && !fetch.percent => fetch.quantity.clone(),
+        _ => return,
+    };
+    let Some(rows) = rows.or_else(|| super::parsed("1")) else { return };
+    match &mut query.limit_clause {
+        None => {
+            query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(rows), offset: None, limit_by: vec![] });
+        }
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
+        Some(_) => return,
+    }
+    query.fetch = None;
+}
+
+/// `(a, b) IN (SELECT x, y ...)` among the terms of WHERE: there is a row with both. Only there is NULL as good as FALSE.
+pub(super) fn rows_in_where(select: &mut Select) {
+    if let Some(condition) = &mut select.selection {
+        rows_in(condition);
+    }
+}
+
+fn rows_in(condition: &mut Expr) {
+    match condition {
+        Expr::Nested(inner) => rows_in(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            rows_in(left);
+            rows_in(right);
+        }
+        Expr::InSubquery { expr, subquery, negated: false } => {
+            if let Some(exists) = row_in(expr, subquery).and_then(|text| super::parsed(&text)) {
+                *condition = exists;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn row_in(row: &Expr, subquery: &Query) -> Option<String> {
+    let Expr::Tuple(values) = row else { return None };
+    let columns: Vec<String> = (0..values.len()).map(|i| format!("__sekisho_c{i}")).collect();
+    let equal: Vec<String> =
+        columns.iter().zip(values).map(|(column, value)| format!("__sekisho_row.{column} = ({value})")).collect();
+    Some(format!(
+        "EXISTS (SELECT 1 FROM ({subquery}) AS __sekisho_row ({}) WHERE {})",
+        columns.join(", "),
+        equal.join(" AND ")
+    ))
+}
+
+/// `(a, b) IN ((1, 2), (3, 4))`.
+pub(super) fn row_in_list(row: &Expr, list: &[Expr], negated: bool) -> Option<String> {
+    let Expr::Tuple(values) = row else { return None };
+    let one = |member: &Expr| {
+        let Expr::Tuple(members) = member else { return None };
+        let equal = values.iter().zip(members).map(|(a, b)| format!("({a}) = ({b})")).collect::<Vec<_>>();
+        (members.len() == values.len()).then(|| format!("({})", equal.join(" AND ")))
+    };
+    let any = list.iter().map(one).collect::<Option<Vec<_>>>()?.join(" OR ");
+    Some(if negated { format!("NOT ({any})") } else { format!("({any})") })
+}
+
+/// `x = ANY (ARRAY[1, 2])` is `x IN (1, 2)`.
+pub(super) fn any_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
+    let list = array(right).filter(|_| *op == BinaryOperator::Eq)?;
+    Some(format!("({left}) IN ({list})"))
+}
+
+/// `x <> ALL (ARRAY[1, 2])` is `x NOT IN (1, 2)`.
+pub(super) fn none_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
+    let list = array(right).filter(|_| *op == BinaryOperator::NotEq)?;
+    Some(format!("({left}) NOT IN ({list})"))
+}
+
+fn array(expr: &Expr) -> Option<String> {
+    match bare(expr) {
+        Expr::Array(array) if !array.elem.is_empty() => {
+            Some(array.elem.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Expr::Cast { expr, .. } => array(expr),
+        _ => None,
+    }
+}
+
+/// `(a, b) OVERLAPS (c, d)`: two spans share an instant; the end is no part of a span unless it is also its start.
+pub(super) fn overlaps(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
+    let (BinaryOperator::Overlaps, Expr::Tuple(left), Expr::Tuple(right)) = (op, left, right) else { return None };
+    let ([a, b], [c, d]) = (left.as_slice(), right.as_slice()) else { return None };
+    if [b, d].iter().any(|end| matches!(end, Expr::Interval(_))) {
+        return None;
+    }
+    Some(format!(
+        "CASE WHEN {a} IS NULL OR {b} IS NULL OR {c} IS NULL OR {d} IS NULL THEN NULL ELSE \
+         (least({a}, {b}) < greatest({c}, {d}) AND least({c}, {d}) < greatest({a}, {b})) \
+         OR least({a}, {b}) = least({c}, {d}) END"
+    ))
+}

@@ -1,0 +1,126 @@
+//! Is what other engines write understood as they mean it?
+
+use super::*;
+use crate::sql::{Call, Limits, parse};
+
+fn spoken_text(sql: &str) -> Result<String, Refusal> {
+    match parse(sql, &Limits::default()) {
+        Ok(Call::Ask(statement)) => spoken(*statement).map(|statement| statement.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn spoken_of(expr: &str) -> String {
+    spoken_text(&format!("SELECT {expr}")).expect("spoken").replacen("SELECT ", "", 1)
+}
+
+#[test]
+fn what_other_engines_say_becomes_what_this_one_says() {
+    for (written, meant) in [
+        ("DATEDIFF(day, a, b)", "(CAST(b AS DATE) - CAST(a AS DATE))"),
+        ("datediff('days', a, b)", "(CAST(b AS DATE) - CAST(a AS DATE))"),
+        ("DATEDIFF(dd, a, b)", "(CAST(b AS DATE) - CAST(a AS DATE))"),
+        ("datediff(a, b)", "(CAST(a AS DATE) - CAST(b AS DATE))"),
+        ("DATE_DIFF(a, b, DAY)", "(CAST(a AS DATE) - CAST(b AS DATE))"),
+        ("datediff(year, a, b)", "(EXTRACT(YEAR FROM b) - EXTRACT(YEAR FROM a))"),
+        ("dateadd(month, -3, a)", "(a + INTERVAL '-3 month')"),
+        ("dateadd(quarter, 2, a)", "(a + INTERVAL '6 month')"),
+        ("DATEADD(d, n, a)", "(a + (n))"),
+        ("date_sub(a, INTERVAL '1' YEAR)", "(a - INTERVAL '1' YEAR)"),
+        ("date_add(a, 30)", "(a + (30))"),
+        ("add_months(a, 3)", "(a + INTERVAL '3 month')"),
+        ("a + 2 * INTERVAL '30 days'", "a + INTERVAL '60 days'"),
+        ("a + INTERVAL '1' DAY * 14", "a + INTERVAL '14 DAY'"),
+        ("a + n * INTERVAL '1 day'", "(a + (n) * 1)"),
+        ("a - (n * INTERVAL '2 weeks')", "(a - (n) * 14)"),
+        ("a + make_interval(days => n)", "(a + (n) * 1)"),
+        ("a + (n || ' days')::interval", "(a + (n) * 1)"),
+        ("AGE(a, b) >= INTERVAL '18 years'", "(a >= (b + INTERVAL '18 years'))"),
+        ("(a - b) < INTERVAL '30' DAY", "(a < (b + INTERVAL '30' DAY))"),
+        ("YEAR(a) * 100 + MONTH(a)", "EXTRACT(YEAR FROM a) * 100 + EXTRACT(MONTH FROM a)"),
+        ("DATEPART(quarter, a)", "EXTRACT(QUARTER FROM a)"),
+        ("trunc(a, 'MM')", "CAST(date_trunc('month', a) AS DATE)"),
+        ("to_char(a, 'YYYY-MM-DD HH24:MI')", "to_char(a, '%Y-%m-%d %H:%M')"),
+        ("to_date(a, 'yyyymmdd')", "to_date(a, '%Y%m%d')"),
+        ("COUNT_BIG(DISTINCT a)", "count(DISTINCT a)"),
+        ("STDEV(a) OVER (PARTITION BY b)", "stddev(a) OVER (PARTITION BY b)"),
+        ("iif(a > 1, b, c)", "CASE WHEN a > 1 THEN b ELSE c END"),
+        ("charindex('x', a)", "strpos(a, 'x')"),
+        ("mod(a, 2)", "((a) % (2))"),
+        ("a::numeric", "CAST(a AS DOUBLE PRECISION)"),
+        ("CAST(a AS DECIMAL(10, 2))", "round(CAST(a AS DOUBLE PRECISION), 2)"),
+        ("CAST(a AS FLOAT)", "CAST(a AS DOUBLE PRECISION)"),
+        ("a = ANY (ARRAY[1, 2])", "(a) IN (1, 2)"),
+        ("a <> ALL (ARRAY[1, 2])", "(a) NOT IN (1, 2)"),
+        ("(a, b) IN ((1, 2), (3, 4))", "(((a) = (1) AND (b) = (2)) OR ((a) = (3) AND (b) = (4)))"),
+    ] {
+        assert_eq!(spoken_of(written), meant, "{written}");
+    }
+}
+
+#[test]
+fn the_years_of_an_age_are_full_years() {
+    let years = spoken_of("EXTRACT(YEAR FROM AGE(a, b))");
+    assert!(years.starts_with("(CASE WHEN a >= b THEN (EXTRACT(YEAR FROM a)"), "{years}");
+    assert_eq!(spoken_of("date_part('year', age(a, b))"), years);
+    assert_eq!(spoken_of("year(age(a, b))"), years);
+    assert_eq!(spoken_of("timestampdiff(YEAR, b, a)"), years);
+    assert!(spoken_of("extract(month from age(b))").contains("% 12"));
+}
+
+#[test]
+fn a_format_that_the_engine_would_show_as_it_stands_is_refused() {
+    for unknown in ["to_char(a, 'FM999')", "to_char(a, 'Month')", "to_date(a, 'J')", "to_char(a, 'YYYY\"year\"')"] {
+        let refusal = spoken_text(&format!("SELECT {unknown}")).expect_err(unknown);
+        assert_eq!(refusal.code(), "function_not_allowed", "{unknown}");
+    }
+    assert_eq!(spoken_of("to_char(a, '%Y')"), "to_char(a, '%Y')");
+    assert_eq!(spoken_of("to_char(a, 'Q')"), "CAST(EXTRACT(QUARTER FROM a) AS VARCHAR)");
+}
+
+#[test]
+fn what_the_engine_would_read_past_is_refused() {
+    let refusal = spoken_text("SELECT COUNT(*) FROM t TABLESAMPLE BERNOULLI (1)").expect_err("a sample");
+    assert_eq!(refusal.code(), "function_not_allowed");
+}
+
+#[test]
+fn calendars_and_lists_are_written_out() {
+    for (written, meant) in [
+        ("SELECT * FROM generate_series(1, 3) AS n", "SELECT * FROM (VALUES (1), (2), (3)) AS n (n)"),
+        ("SELECT * FROM generate_series(5, 1, -2) AS t(y)", "SELECT * FROM (VALUES (5), (3), (1)) AS t (y)"),
+        (
+            "SELECT * FROM generate_series('2020-01-31'::date, DATE '2020-03-31', INTERVAL '1 month') AS m",
+            "SELECT * FROM (VALUES (TIMESTAMP '2020-01-31 00:00:00'), (TIMESTAMP '2020-02-29 00:00:00'), \
+             (TIMESTAMP '2020-03-31 00:00:00')) AS m (m)",
+        ),
+        ("SELECT x FROM unnest(ARRAY[1, 2]) AS u(x)", "SELECT x FROM (VALUES (1), (2)) AS u (x)"),
+        ("SELECT a FROM t FETCH FIRST 5 ROWS ONLY", "SELECT a FROM t LIMIT 5"),
+    ] {
+        assert_eq!(spoken_text(written).expect("spoken"), meant);
+    }
+    let endless = "SELECT * FROM generate_series(1, 100000) AS n";
+    assert_eq!(spoken_text(endless).expect("spoken"), endless, "left to be refused");
+}
+
+#[test]
+fn rows_of_values_are_looked_up_where_null_is_as_good_as_false() {
+    let written = "SELECT 1 FROM t WHERE (a, b) IN (SELECT c, d FROM u) AND e";
+    let meant = "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __sekisho_row (__sekisho_c0, \
+                 __sekisho_c1) WHERE __sekisho_row.__sekisho_c0 = (a) AND __sekisho_row.__sekisho_c1 = (b)) AND e";
+    assert_eq!(spoken_text(written).expect("spoken"), meant);
+    for same in
+        ["SELECT 1 FROM t WHERE NOT (a, b) IN (SELECT c, d FROM u)", "SELECT (a, b) IN (SELECT c, d FROM u) FROM t"]
+    {
+        assert_eq!(spoken_text(same).expect("spoken"), same);
+    }
+}
+
+#[test]
+fn everything_else_stays_as_it_was_written() {
+    for same in
+        ["f(a, b)", "a * b", "EXTRACT(YEAR FROM a)", "AGE(a, b)", "datediff(hour, a, b)", "a + n * INTERVAL '1 month'"]
+    {
+        assert_eq!(spoken_of(same), same);
+    }
+}

@@ -1,0 +1,1 @@
+SELECT ARRAY[1, 2, 3][year_of_birth], make_array(1), {'a': 1}, [1], array_agg(person_id) FROM person GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT CASE WHEN year_of_birth < 1950 THEN 'old' WHEN year_of_birth BETWEEN 1950 AND 1980 THEN 'middle' ELSE 'young' END AS age, COUNT(*) AS n, AVG(month_of_birth) FROM person GROUP BY 1 HAVING COUNT(*) > 10 ORDER BY n DESC LIMIT 5

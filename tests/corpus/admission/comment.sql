@@ -1,0 +1,2 @@
+/* a */ SELECT -- b
+COUNT(*) FROM person /* c

@@ -1,0 +1,1 @@
+SELECT date_trunc('month', condition_start_date) AS m, COUNT(DISTINCT person_id) FROM condition_occurrence WHERE condition_start_date >= DATE '2020-01-01' - INTERVAL '1 year 2 days' AND EXTRACT(year FROM condition_start_date) < 2030 GROUP BY 1

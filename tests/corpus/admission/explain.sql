@@ -1,0 +1,1 @@
+EXPLAIN SELECT gender_concept_id, COUNT(*) FROM person GROUP BY 1

@@ -1,0 +1,1 @@
+SELECT COUNT(*) INTO t FROM person

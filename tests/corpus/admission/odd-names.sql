@@ -1,0 +1,1 @@
+SELECT "__sekisho", "person"."year_of_birth" AS """", U&'\00e9' FROM "demo"."person"

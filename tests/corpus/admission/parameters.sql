@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM person WHERE year_of_birth > ? AND month_of_birth = ?

@@ -1,0 +1,1 @@
+SELECT concept_name FROM vocab.concept WHERE concept_id = 8507 ORDER BY 1 LIMIT 3

@@ -1,0 +1,1 @@
+SET sekisho.epsilon = 0.5

@@ -1,0 +1,1 @@
+SELECT gender_concept_id, month_of_birth, COUNT(*), GROUPING(gender_concept_id) FROM person GROUP BY GROUPING SETS ((gender_concept_id, month_of_birth), (gender_concept_id), ())

@@ -1,0 +1,1 @@
+WITH m AS (SELECT AVG(year_of_birth) AS y FROM person) SELECT gender_concept_id, COUNT(*) FROM person WHERE year_of_birth > (SELECT y FROM m) GROUP BY 1

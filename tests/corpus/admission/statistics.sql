@@ -1,0 +1,1 @@
+SELECT CORR(least(greatest(value_as_number, 0), 300), least(greatest(range_high, 0), 300)), STDDEV(least(greatest(value_as_number, 0), 300)), MEDIAN(least(greatest(value_as_number, 0), 300)), APPROX_PERCENTILE_CONT(least(greatest(value_as_number, 0), 300), 0.9), MIN(least(greatest(value_as_number, 0), 300)) FROM measurement WHERE measurement_concept_id IN (3004410, 3000963)

@@ -1,0 +1,1 @@
+SELECT COUNT(*) FILTER (WHERE EXISTS (SELECT 1 FROM death d WHERE d.person_id = p.person_id)), COUNT(*) FROM person p WHERE p.person_id NOT IN (SELECT person_id FROM drug_exposure WHERE drug_concept_id = 1) AND (SELECT COUNT(*) FROM visit_occurrence v WHERE v.person_id = p.person_id) > 2

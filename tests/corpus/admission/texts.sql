@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM condition_occurrence c JOIN vocab.concept k ON k.concept_id = c.condition_concept_id WHERE lower(k.concept_name) LIKE '%dia_betes%' ESCAPE '\' OR k.concept_code ~ '^E1[0-4]\.?[0-9]*$' OR substr(k.vocabulary_id, 1, 3) = 'ICD'

@@ -1,0 +1,1 @@
+SELECT SUM(CAST(CAST(year_of_birth AS TEXT) || '0' AS DECIMAL(38, 10)) * 1e-3), AVG((year_of_birth::float / 0)::int % 7), COUNT(*) FROM person WHERE (year_of_birth << 3 | 5) & 7 <> -9223372036854775808 AND NOT (year_of_birth IS DISTINCT FROM NULL)

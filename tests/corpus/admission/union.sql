@@ -1,0 +1,1 @@
+SELECT kind, COUNT(DISTINCT person_id) FROM (SELECT person_id, 'c' AS kind FROM condition_occurrence UNION SELECT person_id, 'd' FROM drug_exposure EXCEPT SELECT person_id, 'd' FROM death) u GROUP BY kind

@@ -1,0 +1,1 @@
+SELECT rn, COUNT(*) FROM (SELECT person_id, row_number() OVER (PARTITION BY person_id ORDER BY visit_start_date DESC NULLS LAST) AS rn, lag(visit_start_date, 2) OVER (PARTITION BY person_id ORDER BY visit_start_date) AS before FROM visit_occurrence QUALIFY rn <= 3) v WHERE before IS NOT NULL GROUP BY rn
