@@ -15,10 +15,10 @@ use datafusion::sql::sqlparser::{
         Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, Statement, TableFactor, Value,
         VisitMut, VisitorMut,
     },
-    dialect::PostgreSqlDialect,
     parser::Parser,
 };
 
+use super::steps::Postgres;
 use crate::terms::Refusal;
 
 /// Names of functions that the engine has under another one.
@@ -73,7 +73,7 @@ impl VisitorMut for Spoken {
             return ControlFlow::Break(refusal);
         }
         if let Some(text) = relations::listed(relation)
-            && let Ok(mut parser) = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text)
+            && let Ok(mut parser) = Parser::new(&Postgres::default()).try_with_sql(&text)
             && let Ok(other) = parser.parse_table_factor()
         {
             *relation = other;
@@ -113,7 +113,7 @@ fn parsed(text: &str) -> Option<Expr> {
     if text.len() > TEXT_MAX {
         return None;
     }
-    Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
+    Parser::new(&Postgres::default()).try_with_sql(text).ok()?.parse_expr().ok()
 }
 
 /// The name of a plain call.

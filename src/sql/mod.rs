@@ -10,6 +10,7 @@ mod functions;
 mod lineage;
 mod parse;
 mod ranking;
+mod steps;
 
 pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, ObjectName, Set, Statement, Value},
-    dialect::PostgreSqlDialect,
     keywords::Keyword,
     parser::{Parser, ParserError},
     tokenizer::{Token, TokenWithSpan, Tokenizer},
 };
 
-use super::Limits;
+use super::{Limits, steps::Postgres};
 use crate::terms::Refusal;
 
 /// One admitted statement.
@@ -43,11 +42,12 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     if text.len() > limits.text_bytes_max {
         return Err(Refusal::TooComplex { limit: format!("at most {} bytes of SQL", limits.text_bytes_max) });
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
+    let dialect = Postgres::default();
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
     let tokens = numbered(tokens.map_err(|fault| not_sql(&fault.into(), limits))?)?;
     short_chains(&tokens, limits)?;
     few_copies(&tokens)?;
-    let mut statements = Parser::new(&PostgreSqlDialect {})
+    let mut statements = Parser::new(&dialect)
         .with_recursion_limit(limits.nesting_max)
         .with_tokens_with_locations(tokens)
         .parse_statements()
@@ -322,6 +322,7 @@ mod tests {
         assert_eq!(code(&huge), "too_complex");
         let deep = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert_eq!(code(&deep), "too_complex");
+        assert_eq!(code(&format!("SELECT {}YEAR FROM a", "EXTRACT(".repeat(70))), "too_complex");
     }
 
     #[test]

@@ -147,8 +147,8 @@ async fn a_verdict_that_was_changed_or_that_another_engine_gave_is_not_called_th
         let outcomes = spoilt(from, to);
         assert!(outcomes.iter().any(|o| matches!(o, Replayed::Different { .. })), "{from}: {outcomes:?}");
     }
-    let program = format!("\\\"program\\\":\\\"{}\\\",\\\"work_rows_max", env!("CARGO_PKG_VERSION"));
-    let other = spoilt(&program, "\\\"program\\\":\\\"9.9.9\\\",\\\"work_rows_max");
+    let program = format!("\\\"program\\\":\\\"{}\\\",\\\"speed", env!("CARGO_PKG_VERSION"));
+    let other = spoilt(&program, "\\\"program\\\":\\\"9.9.9\\\",\\\"speed");
     assert!(other.iter().all(|o| matches!(o, Replayed::OtherEngine { by } if by.contains("9.9.9"))), "{other:?}");
     let model = spoilt("\\\"model_sha256\\\":\\\"", "\\\"model_sha256\\\":\\\"0");
     assert!(model.iter().all(|o| matches!(o, Replayed::NotReplayable(_))), "{model:?}");
