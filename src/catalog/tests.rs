@@ -407,11 +407,10 @@ fn builtin() -> Vec<Model> {
 fn every_table_of_the_standard_has_its_kind() {
     let unit = "person observation_period visit_occurrence visit_detail condition_occurrence drug_exposure \
         procedure_occurrence device_exposure measurement observation death specimen condition_era drug_era dose_era \
-        payer_plan_period";
+        payer_plan_period note";
     let public = "concept vocabulary domain concept_class concept_relationship relationship concept_synonym \
         concept_ancestor drug_strength";
-    let refused =
-        "source_to_concept_map note note_nlp cost fact_relationship cohort cohort_definition metadata cdm_source";
+    let refused = "source_to_concept_map note_nlp cost fact_relationship cohort cohort_definition metadata cdm_source";
     for model in builtin() {
         let kinds = [
             (unit, TableKind::Unit),

@@ -19,7 +19,6 @@ mod acts;
 mod administration;
 mod charges;
 mod crashes;
-mod disks;
 mod exports;
 mod groups;
 mod keeping;
