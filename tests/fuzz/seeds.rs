@@ -33,7 +33,7 @@ fn write(folder: &str, name: &str, bytes: impl AsRef<[u8]>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes what is kept in tests/corpus anew"]
+#[ignore = "no test but a tool: it overwrites the made files of tests/corpus, for when their format has changed"]
 async fn the_made_part_of_the_corpus_is_made_anew() {
     parameters().await;
     trees();

@@ -224,7 +224,7 @@ pub(super) fn given() -> Option<(Enclave, impl Fn(&str) -> String)> {
 }
 
 #[test]
-#[ignore = "run by its parent, which kills it"]
+#[ignore = "half of a_process_killed_at_any_step_leaves_before_or_after, which runs it in a process of its own and kills that"]
 fn a_child_that_is_killed() {
     let Some((enclave, given)) = given() else { return };
     let (act, at) = (Act::named(&given("ACT")), given("STEP"));
@@ -400,7 +400,7 @@ fn a_disk_that_fills_up_at_any_block_loses_no_charge() {
 }
 
 #[test]
-#[ignore = "run by its parent on a small disk"]
+#[ignore = "half of a_disk_that_fills_up_at_any_block_loses_no_charge, which runs it in a process that may write only so much"]
 fn a_child_on_a_small_disk() {
     let Some((enclave, _)) = given() else { return };
     let Ok(books) = Books::open(&enclave.dir.path().join("enclave"), &enclave.keys, enclave.clock()) else {
