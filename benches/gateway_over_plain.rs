@@ -173,7 +173,7 @@ impl Bench {
                 let tables = Arc::clone(&tables);
                 let exact = self.engine.exact_stage(plan.analysis(), stage, &noisy, &prepared, tables).await.unwrap();
                 summed = begun.elapsed();
-                noisy = add_noise(&plan, noisy, exact).unwrap();
+                noisy = add_noise(&plan, noisy, exact, self.engine.threads()).unwrap();
             }
             let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await.unwrap();
             ours_best = ours_best.min(begun.elapsed().as_secs_f64());

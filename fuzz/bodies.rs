@@ -10,7 +10,7 @@ mod questions;
 #[path = "records.rs"]
 mod records;
 
-pub use questions::{admission, catalogue, config, parameters};
+pub use questions::{CODES, admission, catalogue, config, parameters};
 pub use records::{entries, notes, trees};
 
 /// What a target does with one input.

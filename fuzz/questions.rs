@@ -27,7 +27,7 @@ use shapes::Shapes;
 mod shapes;
 
 /// Every code that a refusal may have (interface.md), in the order of that list.
-const CODES: [&str; 25] = [
+pub const CODES: [&str; 25] = [
     "not_signed_in",
     "too_many_attempts",
     "no_permit",

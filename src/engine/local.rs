@@ -57,7 +57,7 @@ impl Default for EngineLimits {
 #[derive(Clone)]
 pub struct Engine {
     state: SessionState,
-    threads: usize,
+    threads: NonZeroUsize,
     group_key: [u8; 32],
 }
 
@@ -75,7 +75,7 @@ impl Engine {
             .with_collect_statistics(false);
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        Ok(Self { state, threads: limits.threads.get(), group_key })
+        Ok(Self { state, threads: limits.threads, group_key })
     }
 
     /// The same engine with `memory_bytes` of its own: what one question takes is never missing to another, so nobody's
@@ -87,6 +87,12 @@ impl Engine {
         let state = SessionStateBuilder::new_from_existing(self.state.clone());
         let state = state.with_runtime_env(memory(memory_bytes)?).build();
         Ok(Self { state, threads: self.threads, group_key: self.group_key })
+    }
+
+    /// How many threads a question may keep busy at once; a public figure.
+    #[must_use]
+    pub fn threads(&self) -> NonZeroUsize {
+        self.threads
     }
 
     pub(super) fn state(&self) -> &SessionState {
@@ -165,7 +171,7 @@ impl Engine {
                 alone.join_next().await.ok_or(EngineFault::Lost)?.map_err(|_| EngineFault::Lost)?
             }
         });
-        let mut ranges = tasks.buffer_unordered(self.threads);
+        let mut ranges = tasks.buffer_unordered(self.threads.get());
         let mut all = Sums::new();
         while let Some(sums) = ranges.next().await {
             merge(&mut all, sums?)?;

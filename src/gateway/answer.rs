@@ -464,9 +464,9 @@ async fn exact_then_noise(
     for stage in plan.analysis().stages() {
         let tables = Arc::clone(&tables);
         let exact: Vec<Exact> = engine.exact_stage(plan.analysis(), stage, &noisy, prepared, tables).await?;
-        let (plan, earlier) = (plan.clone(), noisy);
+        let (plan, earlier, threads) = (plan.clone(), noisy, engine.threads());
         // The text of a panic may hold values: only that there was one goes on.
-        let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact)).await;
+        let drawn = tokio::task::spawn_blocking(move || add_noise(&plan, earlier, exact, threads)).await;
         noisy = drawn.map_err(|_| EngineFault::Lost)??;
     }
     Ok(noisy)

@@ -98,7 +98,12 @@ fn counts() -> Counts {
 }
 
 /// Draws every mechanism of one release once.
-pub(super) fn draw(exact: Exact, partials: &[Partial], mechanisms: &[&Mechanism]) -> Result<Noised, NoiseFault> {
+pub(super) fn draw(
+    exact: Exact,
+    partials: &[Partial],
+    mechanisms: &[&Mechanism],
+    threads: NonZeroUsize,
+) -> Result<Noised, NoiseFault> {
     let Opened { keys, sums, persons, histograms } = exact.open();
     if sums.len() != partials.len() || sums.iter().any(|s| s.len() != persons.len()) {
         return Err(NoiseFault::Shape);
@@ -114,9 +119,9 @@ pub(super) fn draw(exact: Exact, partials: &[Partial], mechanisms: &[&Mechanism]
         noised.push(match (&partial.kind, own, &survivors) {
             (Kind::Histogram { candidates, rank, .. }, Some(mechanism), _) => {
                 let groups = histograms.next().filter(|g| g.len() == persons.len()).ok_or(NoiseFault::Shape)?;
-                pick(&kept(groups, survivors.as_deref()), candidates.lo, candidates.units(), *rank, mechanism)?
+                pick(&kept(groups, survivors.as_deref()), candidates.lo, candidates.units(), *rank, mechanism, threads)?
             }
-            (_, Some(mechanism), _) => add(&kept(exact, survivors.as_deref()), mechanism)?,
+            (_, Some(mechanism), _) => add(&kept(exact, survivors.as_deref()), mechanism, threads)?,
             // The selecting count is itself the noised number of persons.
             (_, None, Some(chosen)) => chosen.iter().map(|(_, count)| *count).collect(),
             (_, None, None) => return Err(NoiseFault::Shape),
@@ -141,8 +146,8 @@ fn kept<T: Clone>(values: Vec<T>, survivors: Option<&[(usize, i64)]>) -> Vec<T> 
 }
 
 /// Draws for each value by itself, in parts side by side: the draws are independent, so the parts are one mechanism.
-fn add(values: &[i64], mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
-    let drawn = in_parts(values, |part| match mechanism.family {
+fn add(values: &[i64], mechanism: &Mechanism, threads: NonZeroUsize) -> Result<Vec<i64>, NoiseFault> {
+    let drawn = in_parts(values, threads, |part| match mechanism.family {
         Family::Laplace => laplace(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
         Family::Gaussian => gaussian(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
         Family::PermuteAndFlip | Family::Exponential => Err(NoiseFault::Shape),
@@ -153,10 +158,10 @@ fn add(values: &[i64], mechanism: &Mechanism) -> Result<Vec<i64>, NoiseFault> {
 /// `draw` over parts of `values`, each on a thread of its own where there are many; in their order.
 fn in_parts<T: Sync, R: Send>(
     values: &[T],
+    threads: NonZeroUsize,
     draw: impl Fn(&[T]) -> Result<R, NoiseFault> + Sync,
 ) -> Result<Vec<R>, NoiseFault> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let each = values.len().div_ceil(threads).max(PART_LEAST);
+    let each = values.len().div_ceil(threads.get()).max(PART_LEAST);
     if values.len() <= each {
         return Ok(vec![draw(values)?]);
     }
@@ -176,6 +181,7 @@ fn pick(
     candidates: u64,
     rank: Rank,
     mechanism: &Mechanism,
+    threads: NonZeroUsize,
 ) -> Result<Vec<i64>, NoiseFault> {
     let candidates = usize::try_from(candidates).map_err(|_| NoiseFault::Shape)?;
     let ends = mechanism.ends.unwrap_or(0);
@@ -189,7 +195,7 @@ fn pick(
         let place = i64::try_from(picked.map_err(|_| NoiseFault::Drawn)?).map_err(|_| NoiseFault::Shape)?;
         first.checked_add(place).ok_or(NoiseFault::Shape)
     };
-    let picked = in_parts(groups, |part| part.iter().map(one).collect::<Result<Vec<_>, _>>())?;
+    let picked = in_parts(groups, threads, |part| part.iter().map(one).collect::<Result<Vec<_>, _>>())?;
     Ok(picked.concat())
 }
 

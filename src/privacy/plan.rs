@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{Hash, Hasher},
+    num::NonZeroUsize,
     ops::Range,
 };
 
@@ -266,17 +267,18 @@ impl Noisy {
     }
 }
 
-/// Draws the mechanisms of one stage over the exact sums of its releases: those that follow `earlier`.
+/// Draws the mechanisms of one stage over the exact sums of its releases: those that follow `earlier`. Many cells are
+/// drawn on so many `threads` side by side, whatever is in them.
 ///
 /// # Errors
 /// [`NoiseFault`] where a mechanism fails or the shapes do not agree; never a value.
-pub fn add_noise(plan: &Plan, earlier: Noisy, exact: Vec<Exact>) -> Result<Noisy, NoiseFault> {
+pub fn add_noise(plan: &Plan, earlier: Noisy, exact: Vec<Exact>, threads: NonZeroUsize) -> Result<Noisy, NoiseFault> {
     let mut noisy = earlier;
     for exact in exact {
         let index = noisy.releases.len();
         let release = plan.analysis.releases.get(index).ok_or(NoiseFault::Shape)?;
         let mechanisms: Vec<&Mechanism> = plan.priced.mechanisms.iter().filter(|m| m.release == index).collect();
-        let noised = noise::draw(exact, &release.partials, &mechanisms)?;
+        let noised = noise::draw(exact, &release.partials, &mechanisms, threads)?;
         let drawn = mechanisms.iter().filter(|m| matches!(m.target, Target::Partial(_) | Target::Selection)).count();
         // INVARIANT: every mechanism that was charged for this release was drawn, and no other.
         if drawn != mechanisms.len() {

@@ -13,7 +13,7 @@ use sekisho::{
     terms::{Cap, Loss, ORDERS},
 };
 
-use super::run::{ask, cases, directory, say};
+use super::run::{THREADS, ask, cases, directory, say};
 
 /// A bound's false alarms come once in ten million.
 const Z: f64 = 5.3;
@@ -51,7 +51,8 @@ impl Trial {
         };
         let groups = usize::try_from(self.groups).unwrap();
         let sums = release.partials.iter().map(|_| vec![value; groups]).collect();
-        let noisy = add_noise(&self.plan, Noisy::none(), vec![Exact::seal(keys, sums, vec![persons; groups])]).unwrap();
+        let noisy = add_noise(&self.plan, Noisy::none(), vec![Exact::seal(keys, sums, vec![persons; groups])], THREADS)
+            .unwrap();
         noisy.releases()[0].clone()
     }
 

@@ -15,7 +15,7 @@ use sekisho::{
 
 use super::{
     mechanisms::assert_indistinguishable,
-    run::{ask, cases, directory, say},
+    run::{THREADS, ask, cases, directory, say},
 };
 
 fn plan(sql: &str, asked: &Asked, epsilon: f64, cap: Cap, accuracy: Option<f64>) -> Result<Plan, Refusal> {
@@ -37,7 +37,7 @@ fn pick(plan: &Plan, seen: &Histogram) -> f64 {
     let release = &plan.analysis().releases()[0];
     let sums = release.partials.iter().map(|_| vec![0]).collect();
     let exact = Exact::seal(vec![], sums, vec![1]).with_histograms(vec![vec![seen.clone()]]);
-    let noisy = add_noise(plan, Noisy::none(), vec![exact]).unwrap();
+    let noisy = add_noise(plan, Noisy::none(), vec![exact], THREADS).unwrap();
     let column = noisy.releases()[0].column(0);
     let column = datafusion::arrow::compute::cast(column, &DataType::Float64).unwrap();
     column.as_primitive::<Float64Type>().value(0)
@@ -134,7 +134,8 @@ fn picking_is_fast_enough_for_many_groups() {
     let seen: Histogram = (0..candidates.units() as u32).map(|bin| (bin, 256)).collect();
     let exact = Exact::seal(keys, vec![vec![0; groups]], vec![100_000; groups]);
     let start = Instant::now();
-    let noisy = add_noise(&plan, Noisy::none(), vec![exact.with_histograms(vec![vec![seen; groups]])]).unwrap();
+    let noisy =
+        add_noise(&plan, Noisy::none(), vec![exact.with_histograms(vec![vec![seen; groups]])], THREADS).unwrap();
     let each = start.elapsed() / u32::try_from(groups).unwrap();
     assert_eq!(noisy.releases()[0].column(0).as_primitive::<Int64Type>().len(), groups);
     say(&format!("picks: {each:?} for one of {} candidates", candidates.units()));

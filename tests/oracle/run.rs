@@ -27,6 +27,9 @@ use super::{
 /// The first cause of everything random here.
 pub const SEED: u64 = 0x5e_15_50;
 
+/// What draws of noise run on side by side.
+pub const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
 /// How many cases an oracle runs: `SEKISHO_ORACLE_CASES` scales all of them, 10,000 being the whole.
 pub fn cases(whole: u64) -> u64 {
     let asked = std::env::var("SEKISHO_ORACLE_CASES").ok().and_then(|text| text.parse::<u64>().ok());
