@@ -19,6 +19,7 @@ mod acts;
 mod administration;
 mod charges;
 mod crashes;
+mod disks;
 mod exports;
 mod groups;
 mod keeping;
