@@ -3,7 +3,8 @@
 //! `SEKISHO_BENCH_PERSONS` (100,000) persons are generated and ingested below `SEKISHO_BENCH_DIR`, or reused from there.
 //! Each question runs in turn by the plain engine (two partitions, all ranges of the same Parquet files) and by the
 //! gateway's own steps (exact stage, noise, finish); of each the best of `SEKISHO_BENCH_RUNS` (3) counts. Ratios matter,
-//! not seconds.
+//! not seconds. The last column is the time that deadlines follow from: the public estimate at the default speed with the
+//! machine to itself, of which a deadline grants at least eight times as much.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -30,7 +31,8 @@ use datafusion::{
 use sekisho::{
     catalog::{Model, TableKind},
     engine::{
-        Engine, EngineLimits, FileTables, RangedTables, VersionKey, finish, layout::Manifest, schema::arrow_schema,
+        Engine, EngineLimits, FileTables, RangedTables, Sizes, VersionKey, estimate, finish, layout::Manifest,
+        schema::arrow_schema,
     },
     ingest::{self, Load},
     keys::Keys,
@@ -106,7 +108,10 @@ fn main() {
     let persons = setting("SEKISHO_BENCH_PERSONS", 100_000);
     let bench = Bench::prepare(persons);
     println!("\n{persons} persons, {} rows, {} ranges", bench.rows, bench.manifest.ranges);
-    println!("{:<52} {:>9} {:>9} {:>6}   {:>8} {:>8}", "question", "plain s", "ours s", "ratio", "plain MB", "ours MB");
+    println!(
+        "{:<52} {:>9} {:>9} {:>6}   {:>8} {:>8} {:>11}",
+        "question", "plain s", "ours s", "ratio", "plain MB", "ours MB", "estimated s"
+    );
     let only = std::env::var("SEKISHO_BENCH_ONLY").unwrap_or_default();
     for (name, sql) in QUESTIONS.iter().filter(|(name, _)| name.contains(&only)) {
         runtime.block_on(bench.compare(name, sql));
@@ -189,7 +194,23 @@ impl Bench {
         }
         let ratio = ours_best / plain_best;
         let (plain_memory, ours_memory) = (plain_memory / 1024, ours_memory / 1024);
-        println!("{name:<52} {plain_best:>9.3} {ours_best:>9.3} {ratio:>6.2}   {plain_memory:>8} {ours_memory:>8}");
+        let estimated = self.estimated(&self.plan(sql));
+        println!(
+            "{name:<52} {plain_best:>9.3} {ours_best:>9.3} {ratio:>6.2}   {plain_memory:>8} {ours_memory:>8} \
+             {estimated:>11.3}"
+        );
+    }
+
+    /// What the public cost model expects, in seconds, of two threads at the speed that a configuration has by default.
+    fn estimated(&self, plan: &Plan) -> f64 {
+        let bounds = bounds(self.persons);
+        let sizes = Sizes {
+            population_max: bounds.population_max,
+            rows_per_person: &BTreeMap::new(),
+            work_rows_max: bounds.work_rows_max,
+            cells_max: bounds.cells_max as u64,
+        };
+        estimate(plan.analysis(), &sizes).time(2 * 50_000_000).as_secs_f64()
     }
 
     /// The plain engine over all ranges of each table, as anybody would set it up.
@@ -257,11 +278,15 @@ impl Bench {
         let limits = Limits::default();
         let Call::Ask(statement) = parse(sql, &limits).unwrap() else { panic!("a question") };
         let question = admit(*statement, &directory, day(), Parameters::Bound(vec![]), &limits).unwrap();
-        let bounds = Bounds { work_rows_max: 65_536, cells_max: 100_000, population_max: self.persons };
+        let bounds = bounds(self.persons);
         let cap = Cap::new(8.0, 1e-7).unwrap();
         let offer = Offer { epsilon: 0.4, accuracy: None, cap, spent: Loss::zero() };
         analyze(&question, &Asked::default(), &bounds).unwrap().price(&offer).unwrap()
     }
+}
+
+fn bounds(persons: u64) -> Bounds {
+    Bounds { work_rows_max: 65_536, cells_max: 100_000, population_max: persons }
 }
 
 fn make(root: &Path, persons: u64, model: &Model) {

@@ -195,6 +195,12 @@ impl Gen {
         let (a, b) = (owner(&left_cols), owner(&right_cols));
         let cols: Vec<Col> = left_cols.iter().chain(&right_cols).cloned().collect();
         let equal = if self.one_in(4) { format!("{} = {}", b.sql, a.sql) } else { format!("{} = {}", a.sql, b.sql) };
+        if self.wild
+            && self.one_in(6)
+            && let Some(linked) = self.join_link(depth)
+        {
+            return linked;
+        }
         match self.rng.random_range(0..5) {
             0 if a.name == b.name => {
                 self.label("join persons: using");
@@ -487,7 +493,7 @@ impl Gen {
 
     fn per_person_aggregate(&mut self, cols: &[Col]) -> (String, Ty, bool) {
         let any = |g: &mut Self, ty: Ty| g.expr(cols, ty, 1);
-        let (call, ty, bounded) = match self.rng.random_range(0..8) {
+        let (call, ty, bounded) = match self.rng.random_range(0..10) {
             0 | 1 => {
                 self.label("per person: count(*)");
                 ("COUNT(*)".to_owned(), Ty::Int, true)
@@ -514,6 +520,22 @@ impl Gen {
             5 => {
                 self.label("per person: avg");
                 (format!("AVG({})", self.bounded_number(cols)), Ty::Float, true)
+            }
+            8 => {
+                self.label("per person: percentile");
+                let (number, share) = (self.bounded_number(cols), *self.pick(&["0", "0.25", "0.5", "0.9", "1"]));
+                let number = format!("CAST({number} AS DOUBLE)");
+                let call = match self.rng.random_range(0..3) {
+                    0 => format!("MEDIAN({number})"),
+                    1 => format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY {number})"),
+                    _ => format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY {number} DESC)"),
+                };
+                (call, Ty::Float, true)
+            }
+            9 => {
+                self.label("per person: bool_or/bool_and");
+                let call = *self.pick(&["BOOL_OR", "BOOL_AND"]);
+                (format!("{call}({})", self.boolean(cols, 1)), Ty::Bool, false)
             }
             _ => {
                 self.label("per person: min/max");

@@ -79,9 +79,15 @@ impl Gen {
         let (table, column) = *self.pick(&[("visit", "minutes"), ("visit", "code"), ("lab", "big"), ("rare", "x")]);
         let kind = *self.pick(&["CROSS JOIN", "LEFT JOIN"]);
         let on = if kind == "LEFT JOIN" { " ON TRUE" } else { "" };
-        let call = *self.pick(&["MAX", "MIN", "COUNT"]);
+        let (item, first) = match self.wild && self.one_in(3) {
+            true => {
+                self.label("join persons: lateral first row");
+                (format!("z.{column}"), format!(" ORDER BY z.{column} {} LIMIT 1", self.pick(&["ASC", "DESC"])))
+            }
+            false => (format!("{}(z.{column})", self.pick(&["MAX", "MIN", "COUNT"])), String::new()),
+        };
         let from = format!(
-            "{} {kind} LATERAL (SELECT {call}(z.{column}) AS m FROM {DATASET}.{table} AS z WHERE z.person_id = {owner}) \
+            "{} {kind} LATERAL (SELECT {item} AS m FROM {DATASET}.{table} AS z WHERE z.person_id = {owner}{first}) \
              AS {alias}{on}",
             left.0
         );
@@ -97,6 +103,22 @@ impl Gen {
             listed: false,
         });
         Source { from, condition: None, cols }
+    }
+
+    /// Rows that meet by a declared link, without the owner key in the condition. Random links lead to rows of others
+    /// as well, which ingest lets none do; so their meaning is not compared.
+    pub fn join_link(&mut self, depth: u32) -> Option<Source> {
+        let (left, left_cols) = self.relation_with_owner(depth - 1);
+        let (right, right_cols) = self.relation_with_owner(depth - 1);
+        let link = |cols: &[Col]| cols.iter().find(|c| c.name == "visit_id").map(|c| c.sql.clone());
+        let (a, b) = (link(&left_cols)?, link(&right_cols)?);
+        self.label("join persons: by a link");
+        let kind = *self.pick(&["JOIN", "JOIN", "LEFT JOIN"]);
+        let cols = match kind {
+            "JOIN" => left_cols.into_iter().chain(right_cols.into_iter().filter(|c| !c.owner)).collect(),
+            _ => left_cols,
+        };
+        Some(Source { from: format!("{left} {kind} {right} ON {a} = {b}"), condition: None, cols })
     }
 
     /// Steps inside the rows that share a row id, without the owner key among their columns.

@@ -180,6 +180,11 @@ impl Gen {
             " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
         ]);
         let rows = if order.is_empty() { "" } else { rows };
+        if self.one_in(5)
+            && let Some(window) = self.window_of_days(&plain, &partition)
+        {
+            return window;
+        }
         let value = self.pick_value(&plain);
         match self.rng.random_range(0..9) {
             0 | 1 => {
@@ -227,6 +232,24 @@ impl Gen {
                     true => (format!("{call}({number}) {equal})"), Ty::Float, true),
                     false => (format!("{call}({number}) {total}{rows})"), Ty::Float, true),
                 }
+            }
+        }
+    }
+
+    /// An aggregate over the rows within some days of each row's date.
+    fn window_of_days(&mut self, plain: &[Col], partition: &str) -> Option<(String, Ty, bool)> {
+        let dates: Vec<&Col> = plain.iter().filter(|c| ["start", "day", "joined"].contains(&c.name.as_str())).collect();
+        let date = dates.choose(&mut self.rng)?.sql.clone();
+        self.label("window: days around");
+        let before = *self.pick(&["INTERVAL '30' DAY PRECEDING", "INTERVAL '1' MONTH PRECEDING", "CURRENT ROW"]);
+        let after = *self.pick(&["CURRENT ROW", "INTERVAL '7' DAY FOLLOWING", "UNBOUNDED FOLLOWING"]);
+        let over = format!("OVER (PARTITION BY {partition} ORDER BY {date} RANGE BETWEEN {before} AND {after})");
+        match self.rng.random_range(0..4) {
+            0 | 1 => Some((format!("COUNT(*) {over}"), Ty::Int, true)),
+            2 => Some((format!("MAX({}) {over}", self.bounded_number(plain)), Ty::Float, true)),
+            _ => {
+                self.label("per person: sum");
+                Some((format!("SUM({}) {over}", self.bounded_number(plain)), Ty::Float, true))
             }
         }
     }

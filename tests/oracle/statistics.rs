@@ -58,6 +58,7 @@ impl Gen {
                 call.replace("{}", &column)
             }
             (5..=7, _) if self.one_in(2) => self.statistic(cols),
+            (5..=7, _) if self.one_in(5) => return self.narrowed(cols),
             (5..=7, _) => {
                 self.label("sum");
                 format!("SUM({})", self.bounded_number(cols))
@@ -73,6 +74,32 @@ impl Gen {
                 format!("{call} FILTER (WHERE {})", self.boolean(cols, 1))
             }
             false => call,
+        }
+    }
+
+    /// A sum or mean of a column without bounds, whose two ends the question itself gives: in FILTER or in CASE.
+    fn narrowed(&mut self, cols: &[Col]) -> String {
+        let plain = |c: &&Col| !c.bounded && !c.owner && !c.key && matches!(c.ty, Ty::Int | Ty::Float);
+        let unbounded: Vec<Col> = cols.iter().filter(plain).cloned().collect();
+        let Some(column) = unbounded.choose(&mut self.rng) else { return "COUNT(*)".into() };
+        let (x, point) = (column.sql.clone(), if column.ty == Ty::Float { ".5" } else { "" });
+        let (lo, hi) =
+            (format!("-{}{point}", self.rng.random_range(1..4)), format!("{}{point}", self.rng.random_range(3..20)));
+        let within = match self.rng.random_range(0..3) {
+            0 => format!("{x} BETWEEN {lo} AND {hi}"),
+            1 => format!("{x} >= {lo} AND {hi} > {x}"),
+            _ => format!("{x} > {lo} AND {x} <= {hi} AND {}", self.boolean(cols, 1)),
+        };
+        let call = *self.pick(&["SUM", "AVG"]);
+        match self.one_in(2) {
+            true => {
+                self.label("bounds from a filter");
+                format!("{call}({x}) FILTER (WHERE {within})")
+            }
+            false => {
+                self.label("bounds from a case");
+                format!("{call}(CASE WHEN {within} THEN {x} END)")
+            }
         }
     }
 
