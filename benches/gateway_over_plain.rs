@@ -28,6 +28,7 @@ use datafusion::{
     },
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
 };
+use mimalloc::MiMalloc;
 use sekisho::{
     catalog::{Model, TableKind},
     engine::{
@@ -41,6 +42,10 @@ use sekisho::{
     synth,
     terms::{Cap, DataVersion, DatasetName, Loss, PopulationName, SourceName},
 };
+
+/// As in the program.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 #[expect(dead_code, reason = "the stories use more of it")]
 #[path = "../tests/gateway/house.rs"]

@@ -104,6 +104,7 @@ const HOMES: &[(&str, Home)] = &[
     ("clap", In(&["cli/", "demo/", "main.rs"])),
     ("indicatif", In(&["cli/", "demo/"])),
     ("comfy_table", In(&["cli/", "demo/"])),
+    ("mimalloc", In(&["main.rs"])),
     ("csv", In(&["cli/", "ingest/", "synth/"])),
     ("thiserror", Anywhere),
     ("tracing", Anywhere),
