@@ -215,7 +215,7 @@ impl Bench {
             work_rows_max: bounds.work_rows_max,
             cells_max: bounds.cells_max as u64,
         };
-        estimate(plan.analysis(), &sizes).time(2 * 50_000_000).as_secs_f64()
+        estimate(plan.analysis(), &sizes).time(2 * 200_000_000).as_secs_f64()
     }
 
     /// The plain engine over all ranges of each table, as anybody would set it up.

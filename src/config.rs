@@ -412,7 +412,7 @@ const WORK_ROWS_MAX: u64 = 65_536;
 const CELLS_MAX: usize = 100_000;
 const WAITING_MAX: usize = 64;
 /// What an old core does.
-const ROW_STEPS_PER_SECOND: u64 = 50_000_000;
+const ROW_STEPS_PER_SECOND: u64 = 200_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -46,7 +46,8 @@ pub struct Restore {
     /// The directory to make; it must not exist.
     #[arg(long, value_name = "D")]
     pub dir: PathBuf,
-    /// Where the master key of the backup comes from, unless it is where its sekisho.toml says.
+    /// Where the master key of the backup comes from, unless it is where its sekisho.toml says. A relative file is looked for
+    /// here; afterwards the key must be where that sekisho.toml says.
     #[arg(long, value_name = "SOURCE")]
     pub master_key: Option<MasterSource>,
 }
@@ -178,7 +179,11 @@ fn bring_back(
     }
     let config = Config::load(draft)?;
     let master = asked.master_key.as_ref().unwrap_or(&config.master);
-    let keys = Keys::open(&draft.join("keys"), master, &asked.dir)?;
+    let from_here = Path::new("");
+    let beside = if asked.master_key.is_some() { from_here } else { asked.dir.as_path() };
+    let keys = Keys::open(&draft.join("keys"), master, beside).map_err(|fault| {
+        Stop::Fault(format!("{fault}; where the master key lies elsewhere, say --master-key file:PATH"))
+    })?;
     let seal = asked.from.join(SEAL);
     let seal = fs::read(&seal).map_err(|fault| disk(&seal, &fault))?;
     if !keys.has_vouched(CONTENTS, &Sha256::digest(text), &seal) {

@@ -179,6 +179,8 @@ impl ConnectTo {
             None => alone || a.roles.iter().any(|r| r == role),
         });
         let account = account.ok_or_else(|| not_one(format!("no account for {}", user.unwrap_or(role))))?;
+        // The file's permit is its analyst's.
+        let permit = file.permit.filter(|_| account.roles.iter().any(|role| role == "analyst"));
         // A relative path is relative to the file, wherever the verb runs.
         let ca = path.parent().map_or_else(|| file.ca.clone(), |dir| dir.join(&file.ca));
         Ok(Self {
@@ -186,7 +188,7 @@ impl ConnectTo {
             ca_pem: read(&ca)?,
             user: account.name,
             password: account.password,
-            permit: file.permit,
+            permit,
             certificate: None,
         })
     }

@@ -355,7 +355,7 @@ fn configuration(beginning: &Beginning) -> Result<String, Stop> {
          # untrusted: row_steps_per_second memory_bytes work_rows_max cells_max waiting_max\n\
          # [engine]\n\
          # threads = 2              # for questions about persons alone; fewer than there are cores\n\
-         # row_steps_per_second = 50000000 # of one thread; deadlines follow from it\n\
+         # row_steps_per_second = 200000000 # of one thread; deadlines follow from it\n\
          # memory_bytes = 4294967296 # for hash tables and sorts; nothing is spilled to disk\n\
          # work_rows_max = 65536    # rows of one person that a step may hold\n\
          # cells_max = 100000       # cells of one release\n\

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -69,13 +70,17 @@ impl Connection {
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "  sekisho query --connect D/connect.json 'SELECT gender_concept_id, COUNT(*) AS n FROM person GROUP BY 1'\n  \
-sekisho query --connect D/connect.json --explain 'SELECT COUNT(*) FROM death'\n\n\
-Noisy values are printed with their 95 % half-width. `SELECT * FROM sekisho.my_budget` says what is left."
+sekisho query --connect D/connect.json --explain 'SELECT COUNT(*) FROM death'\n  \
+sekisho query --connect D/connect.json --set epsilon=0.1 'SELECT COUNT(*) FROM death'\n\n\
+Noisy values are printed with the 95 % half-width of their noise; a line says where rows of one person may be left out. `SELECT * FROM sekisho.my_budget` says what is left."
 )]
 pub struct Query {
     /// The permit under which to ask.
     #[arg(long, value_name = "P-...")]
     pub permit: Option<String>,
+    /// A setting for this question, such as epsilon=0.1, accuracy=50 or deadline=16; may be repeated. SHOW ALL lists them.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
     /// Show what would be released, at which price, without asking.
     #[arg(long)]
     pub explain: bool,
@@ -105,7 +110,7 @@ pub async fn run(query: &Query, out: &mut dyn Write, err: &mut dyn Write) -> io:
         true => format!("EXPLAIN {sql}"),
         false => sql,
     };
-    let (schema, batches) = match ask(query, &sql).await {
+    let (schema, batches) = match answered(ask(query, &sql), PATIENCE, err).await? {
         Ok(answer) => answer,
         Err(fault) => {
             writeln!(err, "{fault}")?;
@@ -136,6 +141,35 @@ fn save_receipt(query: &Query, schema: &Schema, err: &mut dyn Write) -> io::Resu
     }
 }
 
+/// NAME=VALUE of `--set`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epsilon=0.1")?;
+    let name = name.strip_prefix("sekisho.").unwrap_or(name);
+    Ok((format!("sekisho.{name}"), value.to_owned()))
+}
+
+/// What is asked comes to, with a word to who watches where it takes long.
+async fn answered(
+    asked: impl Future<Output = Result<Answer, ClientFault>>,
+    patience: Duration,
+    err: &mut dyn Write,
+) -> io::Result<Result<Answer, ClientFault>> {
+    let mut asked = std::pin::pin!(asked);
+    match tokio::time::timeout(patience, &mut asked).await {
+        Ok(answer) => Ok(answer),
+        Err(_) => {
+            writeln!(
+                err,
+                "waiting: an answer leaves at its deadline, whenever it is made (--explain: deadline_seconds)"
+            )?;
+            Ok(asked.await)
+        }
+    }
+}
+
+/// After so long it is said what is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The metadata of an answer that holds its receipt.
 pub const RECEIPT: &str = "sekisho.receipt_json";
 
@@ -159,8 +193,39 @@ async fn ask(query: &Query, sql: &str) -> Result<Answer, ClientFault> {
         Err(ClientFault::Refused { code, .. }) if code == "unknown_setting" => {}
         other => other?,
     }
+    for (name, value) in &query.set {
+        client.set(name, value).await?;
+    }
     let answer = client.query(sql).await;
     // The session would end by itself in time; whether it could be closed changes nothing for the asker.
     let _closed = client.sign_out().await;
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_a_name_and_a_value_with_or_without_the_prefix() {
+        let epsilon = || Ok(("sekisho.epsilon".to_owned(), "0.1".to_owned()));
+        assert_eq!(setting("epsilon=0.1"), epsilon());
+        assert_eq!(setting("sekisho.epsilon=0.1"), epsilon());
+        assert_eq!(setting("permit=P=1").unwrap().1, "P=1");
+        assert!(setting("epsilon").is_err());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_for_what() {
+        let (soon, mut said) = (Duration::from_millis(10), vec![]);
+        let late = async {
+            tokio::time::sleep(soon * 20).await;
+            Err(ClientFault::Nowhere)
+        };
+        assert!(answered(late, soon, &mut said).await.unwrap().is_err());
+        assert!(String::from_utf8(said).unwrap().starts_with("waiting: "));
+        let mut silent = vec![];
+        assert!(answered(async { Err(ClientFault::Nowhere) }, PATIENCE, &mut silent).await.unwrap().is_err());
+        assert!(silent.is_empty());
+    }
 }

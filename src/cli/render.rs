@@ -20,6 +20,9 @@ use datafusion::arrow::{
 /// The field metadata that names the 95 % half-width of a noisy column.
 pub const HALF_WIDTH: &str = "sekisho.half_width_95";
 
+/// And the one that says what it measures.
+const HALF_WIDTH_OF: &str = "sekisho.half_width_of";
+
 /// The forms of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -61,7 +64,13 @@ pub fn price_line(schema: &Schema) -> Option<String> {
         (_, Some(seconds)) => format!(", deadline {seconds} s"),
         _ => String::new(),
     };
-    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}"))
+    let bounds = match mark("sekisho.person_bounds") {
+        Some(bounds) => {
+            format!("\nof one person count at most: {bounds}; ± is the noise alone, not what that leaves out")
+        }
+        None => String::new(),
+    };
+    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}{bounds}"))
 }
 
 fn csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
@@ -93,6 +102,8 @@ struct Shown {
     column: usize,
     /// Public half-width, from the field's metadata.
     half_width: Option<f64>,
+    /// The same of a picked value: by how many ranks it may be off.
+    ranks: Option<f64>,
     /// The columns of the interval's ends, folded into this one.
     interval: Option<(usize, usize)>,
 }
@@ -127,8 +138,11 @@ fn columns_shown(schema: &Schema) -> Vec<Shown> {
         if let Some((lo, hi)) = interval {
             folded.extend([lo, hi]);
         }
-        let half_width = field.metadata().get(HALF_WIDTH).and_then(|text| text.parse().ok());
-        shown.push(Shown { name: field.name().clone(), column, half_width, interval });
+        // A picked value is off by ranks, not by so many of its own unit.
+        let of_value = field.metadata().get(HALF_WIDTH_OF).is_none_or(|of| of == "value");
+        let half_width = field.metadata().get(HALF_WIDTH).filter(|_| of_value).and_then(|text| text.parse().ok());
+        let ranks = field.metadata().get(HALF_WIDTH).filter(|_| !of_value).and_then(|text| text.parse().ok());
+        shown.push(Shown { name: field.name().clone(), column, half_width, ranks, interval });
     }
     shown.retain(|s| !folded.contains(&s.column));
     shown
@@ -144,6 +158,9 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
     match (number(batch, shown.column, row), ends, shown.half_width) {
         (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi, whole)),
         (Some(value), None, Some(half)) => Ok(with_half_width(value, half, whole)),
+        (Some(value), None, None) if shown.ranks.is_some() => {
+            Ok(format!("{} (rank ± {:.0})", short(value), shown.ranks.unwrap_or_default().ceil()))
+        }
         (Some(value), None, None) if column.data_type().is_floating() => Ok(short(value)),
         _ => {
             let text =
@@ -278,6 +295,12 @@ mod tests {
         let (schema, _) = answer();
         assert_eq!(price_line(&schema).as_deref(), Some("epsilon spent 0.05, receipt 41"));
         assert_eq!(price_line(&Schema::empty()), None);
+        let bounded = HashMap::from([
+            ("sekisho.receipt".to_owned(), "41".to_owned()),
+            ("sekisho.person_bounds".to_owned(), "rows_per_group=8 groups=4".to_owned()),
+        ]);
+        let line = price_line(&Schema::empty().with_metadata(bounded)).unwrap_or_default();
+        assert!(line.contains("receipt 41\n") && line.contains("at most: rows_per_group=8 groups=4;"), "{line}");
     }
 
     #[test]
@@ -291,5 +314,22 @@ mod tests {
         assert_eq!(with_half_width(1045.0, 7.0, true), "1045 ± 7");
         assert_eq!(with_half_width(123_456.7, 980.0, false), "123457 ± 980");
         assert_eq!(with_half_width(5.0, 0.0, false), "5 ± 0");
+    }
+
+    #[test]
+    fn a_picked_value_is_off_by_ranks_not_by_so_many_of_its_own_unit() {
+        let of = |what: &str| {
+            let marks = HashMap::from([
+                (HALF_WIDTH.to_owned(), "187.2".to_owned()),
+                (HALF_WIDTH_OF.to_owned(), what.to_owned()),
+            ]);
+            let field = Field::new("p95", DataType::Float64, true).with_metadata(marks);
+            let column: ArrayRef = Arc::new(Float64Array::from(vec![8.2]));
+            let schema = Arc::new(Schema::new(vec![field]));
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
+            table(&schema, &[batch]).unwrap().to_string()
+        };
+        assert!(of("rank in rows").contains("8.2 (rank ± 188)"), "{}", of("rank in rows"));
+        assert!(of("value").contains("8 ± 187"), "{}", of("value"));
     }
 }

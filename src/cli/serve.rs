@@ -210,7 +210,10 @@ impl Open {
 
 /// A port of ours, and where it is.
 async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Stop> {
-    let taken = |fault| Stop::Fault(format!("cannot listen on {address}: {fault}"));
+    let taken = |fault| {
+        let fix = "stop what listens there, or say another one: --flight ADDRESS:PORT, or [listen] in sekisho.toml";
+        Stop::Fault(format!("cannot listen on {address}: {fault}; {fix}"))
+    };
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     Ok((listener, address))

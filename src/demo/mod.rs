@@ -78,7 +78,7 @@ fn stay(ready: &Ready, url: &str, teller: &mut Teller<'_>) -> Result<(), Stop> {
          c = json.load(open({connect:?}))\n  \
          me = next(a for a in c[\"accounts\"] if \"analyst\" in a[\"roles\"])\n  \
          db = sql.connect({url:?}, db_kwargs={{\"username\": me[\"name\"], \"password\": me[\"password\"],\n      \
-         fl.DatabaseOptions.TLS_ROOT_CERTS.value: open(c[\"ca\"]).read()}})\n  \
+         fl.DatabaseOptions.TLS_ROOT_CERTS.value: open(c[\"ca\"]).read()}}, autocommit=True)\n  \
          cur = db.cursor(); cur.execute(\"SELECT COUNT(*) AS n FROM person\"); print(cur.fetch_arrow_table())\n\n\
          Columns: SELECT * FROM sekisho.columns. What is left: SELECT * FROM sekisho.my_budget.\n\
          Stop with Ctrl-C; `sekisho demo --dir {dir}` opens it again.",

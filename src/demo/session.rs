@@ -29,7 +29,7 @@ use crate::{
 pub(super) async fn whole(ready: &Ready, url: &str, teller: &mut Teller<'_>) -> Result<(), Stop> {
     let connect = |role| ConnectTo::from_file(&ready.connect, None, role);
     let to = connect("analyst")?;
-    teller.chapter("A reviewer grants a permit", "審査員が利用許可を与える")?;
+    teller.chapter("A reviewer grants a permit", "審査委員が利用許可を与える")?;
     let reviewer = Client::connect(&connect("reviewer")?).await?;
     let permit = permit(&reviewer, ready, &to.user, teller).await?;
     let _closed = reviewer.sign_out().await;
@@ -207,7 +207,7 @@ const QUESTIONS: [Question; 4] = [
         sql: "SELECT c.concept_name AS sex, COUNT(*) AS persons\n\
               FROM person p JOIN vocab.concept c ON c.concept_id = p.gender_concept_id\n\
               GROUP BY c.concept_name ORDER BY persons DESC",
-        why: "± is the 95 % half-width of the noise: enough to hide any one person, too little to matter here.",
+        why: "± is the 95 % half-width of the noise: enough to hide any one person. Everybody counts once here.",
     },
     Question {
         en: "What does a question cost? Ask before paying",
@@ -221,7 +221,8 @@ const QUESTIONS: [Question; 4] = [
         ja: "メトホルミン使用者の HbA1c は高いか。まず一人ずつ、次に全体で",
         sql: "SELECT u.metformin, COUNT(*) AS persons, AVG(l.hba1c) AS mean_hba1c\n\
               FROM (SELECT person_id, AVG(least(greatest(value_as_number, 3.0), 15.0)) AS hba1c\n      \
-              FROM measurement WHERE measurement_concept_id = 3004410 GROUP BY person_id) l\n\
+              FROM measurement WHERE measurement_concept_id = 3004410 AND value_as_number IS NOT NULL\n      \
+              GROUP BY person_id) l\n\
               JOIN (SELECT d.person_id, MAX(CASE WHEN a.ancestor_concept_id = 1503297 THEN 1 ELSE 0 END) AS metformin\n      \
               FROM drug_exposure d JOIN vocab.concept_ancestor a ON a.descendant_concept_id = d.drug_concept_id\n      \
               GROUP BY d.person_id) u ON u.person_id = l.person_id\n\

@@ -10,6 +10,9 @@ use datafusion::arrow::{
 use super::{EngineFault, intern::index};
 use crate::privacy::{Kind, Partial};
 
+/// Rows seen, and the sum of their units.
+pub(super) type Cell = (i64, i128);
+
 /// One partial over one batch.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -57,7 +60,7 @@ impl Seen {
 
     /// How many of the rows from `from` up to `to` are seen, and the sum of their units.
     #[inline]
-    pub(super) fn over(&self, from: usize, to: usize) -> (i64, i128) {
+    pub(super) fn over(&self, from: usize, to: usize) -> Cell {
         let seen = match &self.rows {
             None => to - from,
             Some(rows) => rows.get(from..to).unwrap_or_default().iter().filter(|seen| **seen).count(),
@@ -72,11 +75,47 @@ impl Seen {
         (i64::try_from(seen).unwrap_or(i64::MAX), sum)
     }
 
-    /// The same for one row.
+    /// Whether this row is seen.
     #[inline]
-    pub(super) fn at(&self, row: usize) -> (i64, i64) {
-        let seen = self.rows.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false));
-        (i64::from(seen), self.units.get(row).copied().unwrap_or(0))
+    pub(super) fn sees(&self, row: usize) -> bool {
+        self.rows.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false))
+    }
+
+    /// Adds what each of `rows` has to the cell of its slot: that at the slot times `stride`.
+    pub(super) fn add_cells(
+        &self,
+        rows: Range<usize>,
+        slots: &[u32],
+        stride: usize,
+        cells: &mut [Cell],
+    ) -> Result<(), EngineFault> {
+        // The slot of a row without one lies beyond all cells.
+        let place = |slot: u32| index(slot).saturating_mul(stride);
+        match &self.rows {
+            None => {
+                for slot in slots {
+                    if let Some(cell) = cells.get_mut(place(*slot)) {
+                        cell.0 += 1;
+                    }
+                }
+            }
+            Some(seen) => {
+                for (slot, seen) in slots.iter().zip(seen.get(rows.clone()).ok_or(EngineFault::Shape)?) {
+                    if let Some(cell) = cells.get_mut(place(*slot)) {
+                        cell.0 += i64::from(*seen);
+                    }
+                }
+            }
+        }
+        if !self.units.is_empty() {
+            // Rows that are not seen have no units.
+            for (slot, units) in slots.iter().zip(self.units.get(rows).ok_or(EngineFault::Shape)?) {
+                if let Some(cell) = cells.get_mut(place(*slot)) {
+                    cell.1 += i128::from(*units);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds what each of `rows` has, a seen row or its units, to the sum of its group: that at the group's id times

@@ -239,7 +239,7 @@ fn weight(plan: &LogicalPlan) -> u64 {
         LogicalPlan::Projection(_) => computed(),
         LogicalPlan::Filter(_) => 1,
         LogicalPlan::Aggregate(_) => 3_u64.saturating_add(computed()),
-        LogicalPlan::Window(_) => 5_u64.saturating_add(computed().saturating_mul(3)),
+        LogicalPlan::Window(_) => 20_u64.saturating_add(computed().saturating_mul(3)),
         LogicalPlan::Sort(_) | LogicalPlan::Distinct(_) => 5,
         LogicalPlan::SubqueryAlias(_) => 0,
         _ => 1,

@@ -14,7 +14,7 @@ use datafusion::arrow::{
 
 use super::{
     EngineFault,
-    columns::Seen,
+    columns::{Cell, Seen},
     intern::{Interner, OUTSIDE, Value, index, mix},
     marks::Marks,
     sums::{Added, Sums},
@@ -47,8 +47,10 @@ struct Scratch {
     turn: u32,
     /// The group id of each slot.
     groups: Vec<u32>,
+    /// The slot of each of the rows being folded; [`OUTSIDE`] where it has none.
+    rows: Vec<u32>,
     /// For each slot and partial: rows seen, and their sum.
-    cells: Vec<(i64, i128)>,
+    cells: Vec<Cell>,
 }
 
 impl<'a> Fold<'a> {
@@ -162,21 +164,17 @@ impl<'a> Fold<'a> {
     /// Some rows of the person being folded, group by group.
     fn in_scratch(&mut self, from: usize, to: usize) -> Result<(), EngineFault> {
         let width = self.release.partials.len();
-        for row in from..to {
-            let id = self.ids.get(row).copied().ok_or(EngineFault::Shape)?;
-            if id == OUTSIDE {
-                continue;
-            }
-            let slot = self.scratch.slot(id, width);
-            let cells = self.scratch.cells.get_mut(slot * width..(slot + 1) * width).ok_or(EngineFault::Shape)?;
-            for (place, cell) in cells.iter_mut().enumerate() {
-                let (seen, units) = self.columns.get(place).ok_or(EngineFault::Shape)?.at(row);
-                cell.0 += seen;
-                cell.1 += i128::from(units);
-            }
+        self.scratch.place(self.ids.get(from..to).ok_or(EngineFault::Shape)?, width);
+        for (place, seen) in self.columns.iter().enumerate() {
+            let cells = self.scratch.cells.get_mut(place..).unwrap_or_default();
+            seen.add_cells(from..to, &self.scratch.rows, width, cells)?;
+        }
+        if self.marks.is_empty() {
+            return Ok(());
+        }
+        for (row, slot) in (from..to).zip(&self.scratch.rows).filter(|(_, slot)| **slot != OUTSIDE) {
             let columns = &self.columns;
-            let seen = |place: usize| columns.get(place).is_some_and(|seen| seen.at(row).0 > 0);
-            self.marks.note(u32::try_from(slot).map_err(|_| EngineFault::Shape)?, row, seen);
+            self.marks.note(*slot, row, |place| columns.get(place).is_some_and(|seen| seen.sees(row)));
         }
         Ok(())
     }
@@ -275,15 +273,21 @@ fn bounded(partial: &Partial, (seen, sum): (i64, i128), rows_per_group: i64) -> 
 }
 
 impl Scratch {
-    #[inline]
-    fn slot(&mut self, id: u32, width: usize) -> usize {
-        let Some(place) = self.slots.get_mut(index(id)) else { return usize::MAX >> 16 };
-        if place.0 != self.turn {
-            *place = (self.turn, u32::try_from(self.groups.len()).unwrap_or(u32::MAX));
-            self.groups.push(id);
-            self.cells.resize(self.groups.len() * width, (0, 0));
+    /// Gives each of these rows of the person its slot.
+    fn place(&mut self, ids: &[u32], width: usize) {
+        self.rows.clear();
+        for id in ids {
+            // The id of a row outside the public list lies beyond all of them.
+            let slot = self.slots.get_mut(index(*id)).map_or(OUTSIDE, |place| {
+                if place.0 != self.turn {
+                    *place = (self.turn, u32::try_from(self.groups.len()).unwrap_or(OUTSIDE));
+                    self.groups.push(*id);
+                }
+                place.1
+            });
+            self.rows.push(slot);
         }
-        index(place.1)
+        self.cells.resize(self.groups.len() * width, (0, 0));
     }
 
     fn clear(&mut self) {

@@ -5,7 +5,10 @@
 //! the one and [`leave`] for the other, [`Paid`] comes from a [`Reservation`] and that from
 //! [`crate::record::Books::reserve`] alone, and `tests/tidy.rs` lets no other file call the exact stage.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Gateway, Release, Session, Shape, blocking,
@@ -487,6 +490,12 @@ fn leave(
         ("sekisho.epsilon_spent".to_owned(), spent.to_string()),
         ("sekisho.time_channel".to_owned(), deadline.time_channel().to_owned()),
     ]);
+    let bounds: BTreeSet<String> =
+        plan.analysis().releases().iter().filter_map(|release| release.person_bounds()).collect();
+    if !bounds.is_empty() {
+        let bounds = bounds.into_iter().collect::<Vec<_>>().join("; ");
+        metadata.insert("sekisho.person_bounds".to_owned(), bounds);
+    }
     let waited = deadline.seconds().filter(|_| kept.is_none());
     metadata.extend(waited.map(|seconds| ("sekisho.deadline".to_owned(), seconds.to_string())));
     metadata.extend(kept.map(|kept| ("sekisho.kept_answer".to_owned(), kept.to_owned())));

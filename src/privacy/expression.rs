@@ -141,7 +141,10 @@ impl Scope<'_> {
             Expr::Like(like) => self.like(like, false),
             Expr::SimilarTo(like) => self.like(like, true),
             Expr::Case(case) => self.case(case),
-            Expr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type()),
+            Expr::Cast(cast) => {
+                readable(&cast.expr, cast.field.data_type())?;
+                self.cast(&cast.expr, cast.field.data_type())
+            }
             Expr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type()),
             Expr::ScalarFunction(call) => self.function(call),
             Expr::InSubquery(_) | Expr::Exists(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
@@ -487,6 +490,21 @@ pub(super) fn union(all: &[Facts]) -> Facts {
 fn constant(value: Option<ScalarValue>, data_type: &DataType) -> Total {
     let value = value.or_else(|| ScalarValue::try_new_null(data_type).ok()).unwrap_or(ScalarValue::Null);
     Total { facts: Facts::constant(&value), expr: Expr::Literal(value, None) }
+}
+
+/// What was written must be a value of the type that it is compared with or cast to: otherwise every row would miss it, at a
+/// price. `TRY_CAST` says that NULL is meant. The text itself is not said again: refusals are written down.
+fn readable(expr: &Expr, to: &DataType) -> Result<(), Refusal> {
+    let Expr::Literal(value, _) = expr else { return Ok(()) };
+    if value.is_null() || value.cast_to(to).is_ok_and(|read| !read.is_null()) {
+        return Ok(());
+    }
+    let hint = match to {
+        DataType::Date32 => "write a date as '2024-01-31'",
+        DataType::Timestamp(..) => "write an instant as '2024-01-31 12:00:00'",
+        _ => "write a value of that type, or TRY_CAST where NULL is meant",
+    };
+    Err(refused(&format!("a literal that is no {to}"), hint))
 }
 
 fn castable(to: &DataType) -> bool {

@@ -30,7 +30,9 @@ pub(super) fn guarded(inner: &Arc<ScalarUDF>) -> Arc<ScalarUDF> {
 
 /// `left + right` or `left - right` of times and intervals, with NULL where it leaves the calendar.
 pub(super) fn guarded_sum(subtract: bool, left: Expr, right: Expr, result: &DataType) -> Expr {
-    let shift = Shift { subtract, result: result.clone(), signature: Signature::any(2, Volatility::Immutable) };
+    let signature = Signature::any(2, Volatility::Immutable);
+    let name = format!("time_{}_to_{result}", if subtract { "minus" } else { "plus" });
+    let shift = Shift { name, subtract, result: result.clone(), signature };
     let udf = Arc::new(ScalarUDF::new_from_impl(shift));
     Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![left, right]))
 }
@@ -69,6 +71,8 @@ impl ScalarUDFImpl for Guarded {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Shift {
+    /// Tells all of them apart: calls are the same where the names of their functions are (`canonical.rs`).
+    name: String,
     subtract: bool,
     result: DataType,
     signature: Signature,
@@ -76,7 +80,7 @@ struct Shift {
 
 impl ScalarUDFImpl for Shift {
     fn name(&self) -> &str {
-        if self.subtract { "time_minus" } else { "time_plus" }
+        &self.name
     }
 
     fn signature(&self) -> &Signature {

@@ -17,7 +17,7 @@ use super::{
     expression::refused,
     facts::{Facts, Origin},
     group_keys::public_groups,
-    partial::Partial,
+    partial::{Kind, Partial},
     placeholder,
     statistics::Statistic,
     typing::{Owned, Walk, built, in_owner_order, mixed},
@@ -214,6 +214,16 @@ impl Release {
             fields.push(Field::new(placeholder::column_name(self.outputs.len() + index), DataType::Float64, true));
         }
         fields
+    }
+
+    /// The public bounds by which rows of a person may be left out, where they can bind: what a half-width says nothing of.
+    #[must_use]
+    pub fn person_bounds(&self) -> Option<String> {
+        let of_rows = self.partials.iter().any(|partial| !matches!(partial.kind, Kind::Person));
+        let rows = (of_rows && self.rows_per_group < self.rows_max).then_some(("rows_per_group", self.rows_per_group));
+        let groups = (self.keys > 0 && self.groups_max < self.rows_max).then_some(("groups", self.groups_max));
+        let named = [rows, groups].into_iter().flatten().map(|(name, most)| format!("{name}={most}"));
+        Some(named.collect::<Vec<_>>().join(" ")).filter(|bounds| !bounds.is_empty())
     }
 
     /// How many cells the release has; `None` where groups are selected.

@@ -190,7 +190,10 @@ impl Refusal {
             }
             Self::PersonsMixed { hint } => format!("this would mix persons before the noise; {hint}"),
             Self::BoundMissing { column } => {
-                format!("{column} has no public bounds; write least(greatest({column}, lowest), highest)")
+                format!(
+                    "{column} has no public bounds; write least(greatest({column}, lowest), highest), with FILTER (WHERE \
+                     {column} IS NOT NULL) where it may be missing: greatest and least pass over NULL"
+                )
             }
             Self::TooManyGroups { most } => format!("more than {most} groups; use coarser keys"),
             Self::TooComplex { limit } => format!("too complex: {limit}"),
@@ -231,7 +234,10 @@ impl Refusal {
             }
             Self::PersonsMixed { hint } => format!("雑音の前に複数の個人が混ざります; {hint}"),
             Self::BoundMissing { column } => {
-                format!("{column} に公開の上下限がありません。least(greatest({column}, 下限), 上限) と書いてください")
+                format!(
+                    "{column} に公開の上下限がありません。least(greatest({column}, 下限), 上限) と書いてください。欠測がありうる列では \
+                     FILTER (WHERE {column} IS NOT NULL) を添えてください（greatest と least は NULL を無視します）"
+                )
             }
             Self::TooManyGroups { most } => format!("グループが {most} を超えます。粗いキーを使ってください"),
             Self::TooComplex { limit } => format!("複雑すぎます: {limit}"),

@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sekisho::{
     engine::Engine,
-    privacy::{Analysis, Bounds},
+    privacy::{Analysis, Asked, Bounds},
     sql::Directory,
 };
 
@@ -50,6 +50,43 @@ fn the_vector_of_all_is_the_sum_of_the_vectors_of_each_part_of_the_persons() {
     let tally = all_cores(cases(500), World::new, |world, number| case(world, number, sum_of_parts));
     tally.report("metamorphic oracle", "parts added");
     tally.assert_clean();
+}
+
+#[test]
+fn a_question_has_one_core_however_often_it_is_read() {
+    let tally = all_cores(cases(1_000), directory, |directory, number| {
+        let question = Question::random(SEED.wrapping_add(11 + number.wrapping_mul(0x9e37_79b9)), true);
+        let mut case = Case { labels: question.labels.clone(), ..Case::default() };
+        let core =
+            || ask(directory, &question.sql, &question.asked, &bounds()).map(|analysis| analysis.core(&["same"]));
+        match core() {
+            Ok(first) => {
+                let other = (0..4).find(|_| core().ok() != Some(first));
+                case.violation = other.map(|_| format!("question {number} has several cores: {}", question.sql));
+                case.answered = true;
+            }
+            Err(refusal) => case.refused = Some(refusal.code()),
+        }
+        case
+    });
+    tally.report("cores", "compared");
+    tally.assert_clean();
+}
+
+/// Kept answers and replays of the log outlive a build of the program: what is written here may change with the engine or
+/// the analyser alone, and then answers kept before are asked and charged anew.
+#[test]
+fn a_core_is_the_same_in_every_build() {
+    let core = |sql: &str| {
+        let analysis = ask(&directory(), sql, &Asked::default(), &bounds()).unwrap();
+        sekisho::audit::to_hex(&analysis.core(&["a build"]))
+    };
+    let guarded = "SELECT to_char(start, '%Y-%m') AS m, COUNT(*) FROM demo.visit WHERE date_part('year', start) = 2001 GROUP BY 1";
+    let windowed = "SELECT kind, COUNT(*) FROM (SELECT person_id, kind, row_number() OVER (PARTITION BY person_id ORDER BY start) \
+                    AS n, SUM(minutes) OVER (PARTITION BY person_id) AS m FROM demo.visit) v WHERE n = 1 AND m > 5 GROUP BY kind";
+    let shifted = "SELECT COUNT(*), AVG(minutes) FROM demo.visit WHERE start + INTERVAL '3' DAY < DATE '2002-02-02'";
+    let cores = ["7f25e4b4edd9232589ff73555f159085cbec00132820d790061200b60664bb77", "", ""];
+    assert_eq!([guarded, windowed, shifted].map(core), cores);
 }
 
 type Check = fn(&World, &Analysis, &Database, &[Opened], &mut ChaCha8Rng, &mut u64) -> Option<String>;
