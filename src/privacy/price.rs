@@ -148,16 +148,25 @@ fn at_accuracy(releases: &[Release], offer: &Offer, wanted: f64) -> Result<Price
         let hint = "sekisho.accuracy works for COUNT and SUM; set sekisho.epsilon for this question".to_owned();
         return Err(Refusal::UnknownSetting { hint });
     }
-    let (mut low, mut high) = (0.0, offer.cap.epsilon());
+    let mut high = offer.cap.epsilon();
     if !close_enough(&at_epsilon(releases, offer, high)?) {
         return Err(Refusal::BudgetExhausted { left: offer.cap.remaining(&offer.spent) });
     }
-    while high - low > high * 1e-4 {
-        let middle = f64::midpoint(low, high);
+    let mut low = EPSILON_LEAST.min(high);
+    // By their ratio: so many halvings bring any two ends within a ten-thousandth.
+    for _ in 0..HALVINGS {
+        let middle = (low * high).sqrt();
         if at_epsilon(releases, offer, middle).is_ok_and(|p| close_enough(&p)) { high = middle } else { low = middle }
     }
     at_epsilon(releases, offer, high)
 }
+
+/// No accuracy is so modest that less than this is spent on it.
+const EPSILON_LEAST: f64 = 1e-6;
+/// ln(1000 / [`EPSILON_LEAST`]) halved so often is below 1e-4.
+const HALVINGS: u32 = 18;
+/// Draws of one question that are priced each by itself: pricing happens before anything is charged.
+const MECHANISMS_MAX: usize = 1024;
 
 fn plain_output(releases: &[Release], mechanism: &Mechanism) -> bool {
     let Target::Partial(index) = mechanism.target else { return false };
@@ -172,6 +181,10 @@ fn at_epsilon(releases: &[Release], offer: &Offer, epsilon: f64) -> Result<Price
     }
     let wanted: Vec<(usize, Target)> =
         releases.iter().enumerate().flat_map(|(i, r)| targets(r).into_iter().map(move |t| (i, t))).collect();
+    if wanted.len() > MECHANISMS_MAX {
+        let limit = format!("at most {MECHANISMS_MAX} noisy columns in all groupings together; ask for fewer");
+        return Err(Refusal::TooComplex { limit });
+    }
     let selections = wanted.iter().filter(|(_, t)| *t == Target::Selection).count();
     let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
     let order = binding_order(offer, &allowed);

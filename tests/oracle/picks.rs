@@ -140,3 +140,23 @@ fn picking_is_fast_enough_for_many_groups() {
     assert_eq!(noisy.releases()[0].column(0).as_primitive::<Int64Type>().len(), groups);
     say(&format!("picks: {each:?} for one of {} candidates", candidates.units()));
 }
+
+#[test]
+fn however_modest_an_accuracy_is_its_price_is_found() {
+    let mut before = f64::INFINITY;
+    for wanted in [1.0, 1e3, 1e5, 1e6, 1e12, 1e300] {
+        let plan = plan("SELECT COUNT(*) FROM visit", &Asked::default(), 1.0, cap(1_000.0), Some(wanted)).unwrap();
+        let priced = plan.priced();
+        assert!(priced.mechanisms.iter().all(|m| m.half_width * m.unit <= wanted), "{wanted}");
+        assert!(priced.epsilon <= before && priced.epsilon >= 1e-6, "{wanted}: {}", priced.epsilon);
+        before = priced.epsilon;
+    }
+    assert!(before < 2e-6, "{before}");
+}
+
+#[test]
+fn more_draws_than_are_priced_are_refused() {
+    let sums: Vec<String> = (0..1_100).map(|n| format!("SUM(minutes + {n})")).collect();
+    let refused = plan(&format!("SELECT {} FROM visit", sums.join(", ")), &Asked::default(), 1.0, cap(1.0), None);
+    assert_eq!(refused.map(|_| ()).map_err(|refusal| refusal.code()), Err("too_complex"));
+}
