@@ -51,6 +51,8 @@ const HOMES: &[(&str, Home)] = &[
     ("tokio", Anywhere),
     ("futures", Anywhere),
     ("opendp", In(&["privacy/noise.rs", "privacy/price.rs"])),
+    ("dashu", In(&["privacy/noise.rs"])),
+    ("libm", In(&["terms/gaussian.rs"])),
     ("casbin", In(&["policy/enforcer.rs"])),
     ("rusqlite", In(&["store/", "ledger/", "accounts/", "permits/", "audit/", "record/"])),
     ("rustls", In(&["flight/", "web/", "identity/provider.rs", "certificates.rs"])),

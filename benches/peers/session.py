@@ -105,33 +105,55 @@ def how_often(size, repeats):
 # Sekisho's price, for choosing `sekisho.epsilon`: src/terms/loss.rs has the same in integers rounded up.
 ORDERS = [1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024]
 MAIN, BESIDE, FAR = 0.75, 0.1, 0.05 / 14
+GAUSSIAN_PART, ORDERS_PART = 0.75, 0.125
 
 
 def epsilon_of_one(epsilon, delta, size):
     """The largest `sekisho.epsilon` of which `size` questions fit under a permit of (epsilon, delta).
 
-    A question of ε costs, at each Rényi order, what ε-randomised response costs there; a permit admits while at one order
-    the sum is within that order's budget, or the sum of all ε within the permit's.
+    A question of ε stands for the least share that ε-randomised response takes of any budget: of the permit's ε, of a Rényi
+    order's, or of the Gaussian coordinate's. So many questions of that share fit, and where their noise is Gaussian each of
+    them gets that share of the Gaussian budget.
     """
     best = epsilon / size
     for order, budget in zip(ORDERS, budgets(epsilon, delta)):
-        low, high = 0.0, epsilon
-        for _ in range(100):
-            middle = (low + high) / 2
-            low, high = (middle, high) if _randomised_response(middle, order) <= budget / size else (low, middle)
-        best = max(best, low)
+        best = max(best, _largest(lambda x: _randomised_response(x, order) <= budget / size, epsilon))
+    mu_squared = gaussian_budget(epsilon, delta * GAUSSIAN_PART)
+    best = max(best, _largest(lambda x: _tail(math.sqrt(mu_squared / size) / 2) <= 1 / (1 + math.exp(x)), epsilon))
     # The ledger rounds up by a few nano-units.
     return best * (1 - 1e-7) - 1e-8
 
 
+def gaussian_budget(epsilon, delta):
+    """The largest μ² of a Gaussian that is (epsilon, delta)-DP (Balle and Wang 2018)."""
+
+    def fits(mu):
+        near, far = _tail(epsilon / mu - mu / 2), _tail(epsilon / mu + mu / 2)
+        return near - math.exp(epsilon) * far <= delta
+
+    return _largest(fits, math.sqrt(2 * epsilon) + 40) ** 2
+
+
+def _largest(fits, high):
+    low = 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _tail(z):
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
 def budgets(epsilon, delta):
-    """What a cap leaves at each order: ε less the conversion at that order's part of half of δ."""
+    """What a cap leaves at each order: ε less the conversion at that order's part of an eighth of δ."""
 
     def budget(order, part):
-        share = math.log(delta / 2 * part)
+        share = math.log(delta * ORDERS_PART * part)
         return epsilon - math.log((order - 1) / order) + (share + math.log(order)) / (order - 1)
 
-    main = max(range(len(ORDERS)), key=lambda i: budget(ORDERS[i], MAIN) / ORDERS[i])
+    main = max(range(len(ORDERS)), key=lambda i: budget(ORDERS[i], MAIN * 0.5 / ORDERS_PART) / ORDERS[i])
     parts = {0: MAIN, 1: BESIDE}
     return [budget(order, parts.get(abs(i - main), FAR)) for i, order in enumerate(ORDERS)]
 

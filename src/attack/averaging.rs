@@ -123,7 +123,9 @@ fn nothing_shared(noises: &[Vec<f64>]) -> Checks {
 /// If noise had an end, a value beyond it would give the secret away for certain.
 pub(super) async fn bounded(field: &mut Field) -> Result<Finding, Stop> {
     let eve = field.eve().await?;
-    let answer = eve.ask_for(0.25, &by_cell("COUNT(*) AS n", "person p", "")).await?;
+    // Of her own: what another permit asked before is served, with the noise that it was drawn with.
+    let own = by_cell("COUNT(*) AS n", "person p", "p.year_of_birth > 1006");
+    let answer = eve.ask_for(0.25, &own).await?;
     let shown = cells(&answer)?;
     let half = answer.half_width("n").ok_or_else(|| Stop::Fault("no half-width".into()))?;
     let (games, end) = beyond_the_end(&shown, &field.secrets.targets, &mut field.chance);

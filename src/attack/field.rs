@@ -63,7 +63,7 @@ pub struct Field {
 }
 
 /// δ of the enclave where δ is measured.
-pub const LARGE_DELTA: f64 = 0.2;
+pub const LARGE_DELTA: f64 = 0.4;
 /// Where the enclave without the giant stands among those made.
 const WITHOUT: usize = 1;
 /// Attacks on a whole column, and on the caps over everybody.

@@ -23,9 +23,10 @@ impl Dice {
 
     fn loss(&mut self) -> Loss {
         let size = [0.002, 0.03, 0.2, 0.7][self.below(4)];
-        let loss = match self.below(3) {
+        let loss = match self.below(4) {
             0 => Loss::pure(size).unwrap(),
-            1 => Loss::concentrated(size * size / 8.0).unwrap(),
+            1 => Loss::gaussian(size * size / 8.0).unwrap(),
+            2 => Loss::concentrated(size * size / 8.0).unwrap(),
             _ => Loss::pure(size / 2.0).unwrap().with_delta(1e-9).unwrap(),
         };
         if self.below(400) == 0 { Loss::concentrated(8e6).unwrap() } else { loss }

@@ -63,7 +63,7 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// The largest ε of one pure question that still fits, rounded down.
+    /// The largest ε of one question, pure or a Gaussian of its share of this cap, that still fits; rounded down.
     #[must_use]
     pub fn left(&self) -> f64 {
         self.cap.remaining(&self.committed)

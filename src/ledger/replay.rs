@@ -168,7 +168,7 @@ impl Replay {
             let not_declared = || ReplayFault::NotDeclared { entry, cap: cap.clone() };
             let line = self.caps.get_mut(cap).ok_or_else(not_declared)?;
             line.committed = line.committed.plus(loss).map_err(|_| ReplayFault::Sum(entry))?;
-            if !line.cap.admits(&line.committed) {
+            if !line.cap.admits(&line.committed) && !line.cap.admitted_before(loss, &line.committed) {
                 return Err(ReplayFault::Passed { entry, cap: cap.clone() });
             }
         }

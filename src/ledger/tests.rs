@@ -180,3 +180,80 @@ fn entries_that_cannot_be_are_named() {
     let other_spelling = Declared { cap: "permit/P-1".into(), epsilon: "1.0".into(), delta: "0.000000001".into() };
     assert!(matches!(faulty(4, &Effect::Declares(vec![other_spelling])), ReplayFault::NotACap(_)));
 }
+
+/// As books, entries and exports were written before losses had a Gaussian coordinate.
+fn as_before(text: &str) -> String {
+    let (before, after) = text.split_once(",\"gaussian_picos\":").unwrap();
+    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+#[test]
+fn books_from_before_the_gaussian_coordinate_go_on_with_the_orders_and_replay_alike() {
+    let c = books();
+    declare_all(&c, [8.0, 8.0, 8.0, 1.0]);
+    let cap = |epsilon| Cap::new(epsilon, 1e-9).unwrap();
+    let declared = pure(0.1).caps().iter().zip([8.0, 8.0, 8.0, 1.0]).map(|(n, e)| Declared::new(n, cap(e))).collect();
+    let mut replay = Replay::default();
+    replay.apply(EntryNumber(0), &Effect::Declares(declared)).unwrap();
+    let taking =
+        |loss: Loss| Effect::Takes { loss, from: Scope::Fresh.caps(&pure(0.1)).iter().map(cap_text).collect() };
+    // One question of before, settled, and one still open when the program was replaced.
+    for n in [1, 2] {
+        assert_eq!(reserve(&c, EntryNumber(n), &pure(0.1), Scope::Fresh).unwrap(), Asked::Taken);
+        let effect = as_before(&serde_json::to_string(&taking(Loss::pure(0.1).unwrap())).unwrap());
+        replay.apply(EntryNumber(n), &serde_json::from_str(&effect).unwrap()).unwrap();
+    }
+    settle(&c, EntryNumber(1), Ending::Released).unwrap();
+    replay.apply(EntryNumber(3), &Effect::Settles(1)).unwrap();
+    for table in ["UPDATE caps SET committed = ?2 WHERE committed = ?1", "UPDATE caps SET spent = ?2 WHERE spent = ?1"]
+    {
+        let column = if table.contains("committed") { "committed" } else { "spent" };
+        let now: String = c.query_row(&format!("SELECT {column} FROM caps LIMIT 1"), [], |row| row.get(0)).unwrap();
+        assert_eq!(c.execute(table, [&now, &as_before(&now)]).unwrap(), 4);
+    }
+    let charge_now: String =
+        c.query_row("SELECT charge FROM reservations WHERE ending IS NULL", [], |row| row.get(0)).unwrap();
+    c.execute("UPDATE reservations SET charge = ?1 WHERE ending IS NULL", [as_before(&charge_now)]).unwrap();
+
+    assert_eq!(totals(&c).unwrap(), replay.totals().unwrap());
+    let text = serde_json::to_string(&totals(&c).unwrap()).unwrap();
+    assert!(!text.contains("gaussian_picos"), "what was signed reads the same: {text}");
+    // It goes on: nothing finite is known as a Gaussian, and the orders bear what they bore.
+    let gaussian = charge(Loss::gaussian(1e-4).unwrap());
+    reserve(&c, EntryNumber(4), &gaussian, Scope::Fresh).unwrap();
+    replay.apply(EntryNumber(4), &taking(gaussian.loss)).unwrap();
+    for n in [2, 4] {
+        settle(&c, EntryNumber(n), Ending::Released).unwrap();
+        replay.apply(EntryNumber(n + 10), &Effect::Settles(n)).unwrap();
+    }
+    assert_eq!(totals(&c).unwrap(), replay.totals().unwrap());
+    for held in figures(&c) {
+        assert!(held.committed.at(crate::terms::GAUSSIAN).is_infinite() && held.cap.admits(&held.committed));
+        assert!(2.0 * Loss::pure(0.1).unwrap().at(4) < held.committed.at(4), "nothing was forgotten");
+    }
+}
+
+#[test]
+fn an_export_that_was_filled_under_halves_of_delta_verifies_and_takes_no_more() {
+    let cap = Cap::new(1.0, 1e-6).unwrap();
+    let name = CapName::Permit(PermitId::new("P-1").unwrap());
+    let mut replay = Replay::default();
+    replay.apply(EntryNumber(0), &Effect::Declares(vec![Declared::new(&name, cap)])).unwrap();
+    let taking = |loss: Loss| Effect::Takes { loss, from: vec![cap_text(&name)] };
+    // Two thresholds that took nine tenths of the half of δ that was theirs.
+    for n in [1, 2] {
+        let now = taking(Loss::pure(0.1).unwrap().with_delta(2.25e-7).unwrap());
+        let before = as_before(&serde_json::to_string(&now).unwrap());
+        if n == 1 {
+            let mut fresh = Replay::default();
+            fresh.apply(EntryNumber(0), &Effect::Declares(vec![Declared::new(&name, cap)])).unwrap();
+            assert!(
+                matches!(fresh.apply(EntryNumber(n), &now), Err(ReplayFault::Passed { .. })),
+                "not by today's rule"
+            );
+        }
+        replay.apply(EntryNumber(n), &serde_json::from_str(&before).unwrap()).unwrap();
+    }
+    let more = taking(Loss::pure(0.001).unwrap());
+    assert!(matches!(replay.apply(EntryNumber(3), &more), Err(ReplayFault::Passed { .. })));
+}

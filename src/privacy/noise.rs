@@ -1,10 +1,16 @@
 //! What may be shown?
 //!
-//! The only place where noise is drawn, and the only one that opens [`Exact`]. All of it is OpenDP's: integer discrete
-//! Laplace and Gaussian (Canonne, Kamath and Steinke 2020), thresholds for groups that no public list names.
+//! The only place where noise is drawn, and the only one that opens [`Exact`]. All of it is OpenDP's: discrete Laplace on the
+//! integers, discrete Gaussian on a lattice far below them and then rounded (Canonne, Kamath and Steinke 2020), thresholds for
+//! groups that no public list names.
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
+use dashu::{
+    base::Sign,
+    integer::{IBig, UBig},
+    rational::RBig,
+};
 use datafusion::arrow::{
     array::{ArrayRef, UInt32Array},
     compute::take,
@@ -12,7 +18,7 @@ use datafusion::arrow::{
 use opendp::{
     core::Measurement,
     domains::{AtomDomain, MapDomain, VectorDomain},
-    measurements::{make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold, make_noisy_max},
+    measurements::{MakeNoise, MakeNoiseThreshold, ZExpFamily, make_laplace, make_laplace_threshold, make_noisy_max},
     measures::{Approximate, MaxDivergence, ZeroConcentratedDivergence},
     metrics::{AbsoluteDistance, L0PInfDistance, L1Distance, L2Distance, LInfDistance},
 };
@@ -23,6 +29,7 @@ use super::{
     partial::{Kind, Partial, Rank},
     price::{Family, Mechanism, Target},
 };
+use crate::terms::Loss;
 
 /// A mechanism could not be built or could not draw. No text of the library's, and no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,14 +51,16 @@ pub enum NoiseFault {
 type Vectors = VectorDomain<AtomDomain<i64>>;
 type Counts = MapDomain<AtomDomain<u32>, AtomDomain<i64>>;
 type Laplace = Measurement<Vectors, L1Distance<i64>, MaxDivergence, Vec<i64>>;
-type Gaussian = Measurement<Vectors, L2Distance<f64>, ZeroConcentratedDivergence, Vec<i64>>;
+type FineVectors = VectorDomain<AtomDomain<IBig>>;
+type FineCounts = MapDomain<AtomDomain<u32>, AtomDomain<IBig>>;
+type Gaussian = Measurement<FineVectors, L2Distance<RBig>, ZeroConcentratedDivergence, Vec<IBig>>;
 type LaplaceThreshold =
     Measurement<Counts, L0PInfDistance<1, AbsoluteDistance<i64>>, Approximate<MaxDivergence>, HashMap<u32, i64>>;
 type GaussianThreshold = Measurement<
-    Counts,
-    L0PInfDistance<2, AbsoluteDistance<f64>>,
+    FineCounts,
+    L0PInfDistance<2, AbsoluteDistance<RBig>>,
     Approximate<ZeroConcentratedDivergence>,
-    HashMap<u32, i64>,
+    HashMap<u32, IBig>,
 >;
 
 type PermuteAndFlip = Measurement<Vectors, LInfDistance<i64>, MaxDivergence, usize>;
@@ -68,17 +77,83 @@ pub(super) fn laplace(scale: f64) -> Result<Laplace, NoiseFault> {
     make_laplace(space.0, space.1, scale, None).map_err(|_| NoiseFault::Built)
 }
 
-pub(super) fn gaussian(scale: f64) -> Result<Gaussian, NoiseFault> {
-    let space = (Vectors::new(AtomDomain::default()), L2Distance::default());
-    make_gaussian(space.0, space.1, scale, None).map_err(|_| NoiseFault::Built)
+/// So many bits below the integer is the lattice on which Gaussian noise is drawn.
+///
+/// Continuous Gaussian noise rounded to whole numbers is a function of a Gaussian mechanism and so exactly μ-GDP; discrete
+/// Gaussian noise on the integers themselves is not (a test tells it from the claim). With h = 2⁻¹²⁸, what is drawn here
+/// differs from the first by a factor close to 1. Rounding up from the middle takes the lattice points of [n − ½, n + ½) to
+/// n. On one step [x, x + h) the density changes by a factor within e^{±h(2|x| + h)/2σ²}, so as long as |x| ≤ 64σ the chance
+/// of n is that of the rounded continuous Gaussian within e^{±65h/σ}; the sum that the discrete one is divided by is 1 to
+/// within 3e^{−2π²σ²/h²} (Poisson); and farther out than 64σ is nobody, at chances below e^{−2000}. With σ ≥ 2⁻¹⁰ and even 2⁶⁴
+/// draws, both worlds together move ε by 2 · 2⁶⁴ · 65 · 2¹⁰ · 2⁻¹²⁸ < 2e-14, which is less than the Gaussian coordinate sets
+/// aside. No factor e^ε comes in, so this holds for every cap.
+///
+/// ρ is that of OpenDP's map, for which the unit of length does not matter.
+const FINENESS: usize = 128;
+/// σ below which the above is not argued, and nothing finite is known of the noise as a Gaussian.
+const SCALE_LEAST: f64 = 1.0 / 1024.0;
+
+fn gaussian(scale: f64) -> Result<Gaussian, NoiseFault> {
+    ZExpFamily::<2> { scale: fine(scale)? }
+        .make_noise((FineVectors::new(AtomDomain::default()), L2Distance::default()))
+        .map_err(|_| NoiseFault::Built)
+}
+
+/// What Gaussian noise of σ = `scale` costs at this L2 sensitivity.
+pub(super) fn gaussian_loss(scale: f64, l2: f64) -> Result<Loss, NoiseFault> {
+    let rho = gaussian(scale)?.map(&fine(l2)?).map_err(|_| NoiseFault::Mapped)?;
+    as_gaussian(scale, rho)
+}
+
+fn as_gaussian(scale: f64, rho: f64) -> Result<Loss, NoiseFault> {
+    let loss = if scale >= SCALE_LEAST { Loss::gaussian(rho) } else { Loss::concentrated(rho) };
+    loss.map_err(|_| NoiseFault::Mapped)
+}
+
+/// A length in steps of the lattice, exactly.
+fn fine(length: f64) -> Result<RBig, NoiseFault> {
+    Ok(RBig::try_from(length).map_err(|_| NoiseFault::Built)? * RBig::from(UBig::ONE << FINENESS))
+}
+
+fn finely(value: i64) -> IBig {
+    IBig::from(value) << FINENESS
+}
+
+/// The nearest whole number, upwards from the middle; what leaves the integers stops at their end.
+fn rounded(fine: IBig) -> i64 {
+    let whole = (fine + (IBig::ONE << (FINENESS - 1))) >> FINENESS;
+    let end = if whole.sign() == Sign::Negative { i64::MIN } else { i64::MAX };
+    i64::try_from(whole).unwrap_or(end)
 }
 
 pub(super) fn laplace_threshold(scale: f64, threshold: i64) -> Result<LaplaceThreshold, NoiseFault> {
     make_laplace_threshold(counts(), L0PInfDistance::default(), scale, threshold, None).map_err(|_| NoiseFault::Built)
 }
 
-pub(super) fn gaussian_threshold(scale: f64, threshold: i64) -> Result<GaussianThreshold, NoiseFault> {
-    make_gaussian_threshold(counts(), L0PInfDistance::default(), scale, threshold, None).map_err(|_| NoiseFault::Built)
+/// OpenDP's map accounts for what lies above its threshold. Above `threshold` once rounded is what lies at `threshold` + ½ or
+/// above, so its threshold is the lattice's last point below that.
+fn gaussian_threshold(scale: f64, threshold: i64) -> Result<GaussianThreshold, NoiseFault> {
+    let last = finely(threshold) + (IBig::ONE << (FINENESS - 1)) - IBig::ONE;
+    ZExpFamily::<2> { scale: fine(scale)? }
+        .make_noise_threshold(
+            (FineCounts::new(AtomDomain::default(), AtomDomain::default()), L0PInfDistance::default()),
+            last,
+        )
+        .map_err(|_| NoiseFault::Built)
+}
+
+/// What selecting groups above `threshold` costs, for these L0, L2 and L∞.
+///
+/// Of a group that both worlds have, the noised count is a Gaussian's as above, and hiding it below a threshold is a function
+/// of it. A group that one world alone has is hidden but for the chance δ.
+pub(super) fn gaussian_threshold_loss(
+    scale: f64,
+    threshold: i64,
+    (l0, l2, l_inf): (u32, f64, f64),
+) -> Result<Loss, NoiseFault> {
+    let lengths = (l0, fine(l2)?, fine(l_inf)?);
+    let (rho, delta) = gaussian_threshold(scale, threshold)?.map(&lengths).map_err(|_| NoiseFault::Mapped)?;
+    as_gaussian(scale, rho)?.with_delta(delta).map_err(|_| NoiseFault::Mapped)
 }
 
 /// Picks the least score under pure ε (McKenna and Sheldon 2020). Scores move both ways: not monotonic.
@@ -149,7 +224,11 @@ fn kept<T: Clone>(values: Vec<T>, survivors: Option<&[(usize, i64)]>) -> Vec<T> 
 fn add(values: &[i64], mechanism: &Mechanism, threads: NonZeroUsize) -> Result<Vec<i64>, NoiseFault> {
     let drawn = in_parts(values, threads, |part| match mechanism.family {
         Family::Laplace => laplace(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
-        Family::Gaussian => gaussian(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
+        Family::Gaussian => {
+            let fine: Vec<IBig> = part.iter().copied().map(finely).collect();
+            let drawn = gaussian(mechanism.scale)?.invoke(&fine).map_err(|_| NoiseFault::Drawn)?;
+            Ok(drawn.into_iter().map(rounded).collect())
+        }
         Family::PermuteAndFlip | Family::Exponential => Err(NoiseFault::Shape),
     })?;
     Ok(drawn.concat())
@@ -206,7 +285,11 @@ fn select(persons: &[i64], mechanism: &Mechanism) -> Result<Vec<(usize, i64)>, N
         persons.iter().enumerate().filter_map(|(i, n)| Some((u32::try_from(i).ok()?, *n))).collect();
     let survivors = match mechanism.family {
         Family::Laplace => laplace_threshold(mechanism.scale, threshold)?.invoke(&counts),
-        Family::Gaussian => gaussian_threshold(mechanism.scale, threshold)?.invoke(&counts),
+        Family::Gaussian => {
+            let fine = counts.into_iter().map(|(key, count)| (key, finely(count))).collect();
+            let survivors = gaussian_threshold(mechanism.scale, threshold)?.invoke(&fine);
+            survivors.map(|all| all.into_iter().map(|(key, count)| (key, rounded(count))).collect())
+        }
         Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Shape),
     }
     .map_err(|_| NoiseFault::Drawn)?;

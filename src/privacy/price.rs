@@ -1,25 +1,28 @@
 //! At what loss, with which noise?
 //!
-//! The price depends on the plan and on public figures alone. A question's ε is its share of the caps: at the order at
-//! which the permit's cap will bind it may cost what ε-randomised response costs there. That is divided over the
-//! mechanisms so that their noise is equal relative to their bounds; each takes the noise, pure or concentrated, that is
-//! smaller at its part.
+//! The price depends on the plan and on public figures alone. A question's ε is its share of the permit's cap
+//! (`Cap::share_of`). In the coordinate in which the cap will bind it may cost what ε-randomised response costs there; in
+//! that of Gaussians, the share itself. Where two would bind alike, as before anything is spent, the one with less noise is
+//! taken. That is divided over the mechanisms so that their noise is equal relative to their bounds; each takes the noise,
+//! pure or concentrated, that is smaller at its part.
 
-use opendp::accuracy::{discrete_gaussian_scale_to_accuracy, discrete_laplacian_scale_to_accuracy};
+use opendp::accuracy::discrete_laplacian_scale_to_accuracy;
 
 use super::{
-    noise::{NoiseFault, exponential, gaussian, gaussian_threshold, laplace, laplace_threshold, permute_and_flip},
+    noise::{
+        NoiseFault, exponential, gaussian_loss, gaussian_threshold_loss, laplace, laplace_threshold, permute_and_flip,
+    },
     partial::{Kind, Partial, Rank},
     release_point::{Output, Release},
 };
-use crate::terms::{Cap, Loss, ORDERS, Refusal};
+use crate::terms::{Cap, GAUSSIAN, Loss, ORDERS, Refusal};
 
 /// How a draw is distributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Discrete Laplace: pure ε.
     Laplace,
-    /// Discrete Gaussian: ρ-zCDP.
+    /// Discrete Gaussian on a lattice far below the integers, rounded: ρ-zCDP and √(2ρ)-GDP.
     Gaussian,
     /// Picks a candidate: pure ε.
     PermuteAndFlip,
@@ -37,10 +40,6 @@ impl Family {
             Self::PermuteAndFlip => "permute_and_flip",
             Self::Exponential => "exponential_mechanism",
         }
-    }
-
-    fn pure(self) -> bool {
-        matches!(self, Self::Laplace | Self::PermuteAndFlip)
     }
 }
 
@@ -101,7 +100,7 @@ pub struct Priced {
     pub loss: Loss,
     /// The ε that was spent on it.
     pub epsilon: f64,
-    /// Which of [`ORDERS`] the caps will bind at.
+    /// Which of [`ORDERS`] the permit's cap will bind at, or [`GAUSSIAN`].
     pub order: usize,
 }
 
@@ -185,25 +184,90 @@ fn at_epsilon(releases: &[Release], offer: &Offer, epsilon: f64) -> Result<Price
         let limit = format!("at most {MECHANISMS_MAX} noisy columns in all groupings together; ask for fewer");
         return Err(Refusal::TooComplex { limit });
     }
+    let mut best: Option<Priced> = None;
+    let mut refused = None;
+    for place in places(offer, epsilon)? {
+        match at_place(releases, offer, epsilon, place, &wanted) {
+            Ok(priced) if best.as_ref().is_none_or(|b| all_noise(&priced) < all_noise(b)) => best = Some(priced),
+            Ok(_) => {}
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    best.ok_or_else(|| refused.unwrap_or_else(unaccountable))
+}
+
+fn at_place(
+    releases: &[Release],
+    offer: &Offer,
+    epsilon: f64,
+    place: Place,
+    wanted: &[(usize, Target)],
+) -> Result<Priced, Refusal> {
     let selections = wanted.iter().filter(|(_, t)| *t == Target::Selection).count();
-    let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
-    let order = binding_order(offer, &allowed);
-    let delta = threshold_delta(offer, &allowed, order) / usize_to_f64(selections.max(1));
+    let order = place.index;
+    let delta = threshold_delta(offer, place) / usize_to_f64(selections.max(1));
     let wanted: Vec<Wanted<'_>> = wanted
-        .into_iter()
-        .map(|(index, target)| Wanted::new(releases, index, target, order))
+        .iter()
+        .map(|(index, target)| Wanted::new(releases, *index, *target, order))
         .collect::<Option<_>>()
         .ok_or_else(unaccountable)?;
     let all: f64 = wanted.iter().map(|w| w.weight).sum();
     let mut priced = Priced { mechanisms: vec![], loss: Loss::zero(), epsilon, order };
     for one in &wanted {
-        let part = after_rounding(allowed.at(order) * (one.weight / all));
+        let part = after_rounding(place.cost * (one.weight / all), order);
         let mechanism = one.least_noisy(part, order, delta)?;
         priced.loss = priced.loss.plus(&mechanism.loss).map_err(|_| unaccountable())?;
         priced.mechanisms.push(mechanism);
     }
     Ok(priced)
 }
+
+/// A coordinate of losses in which a question may be paid.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Of [`ORDERS`], or [`GAUSSIAN`].
+    index: usize,
+    /// What the question may cost there.
+    cost: f64,
+    /// How many such questions the cap still bears there.
+    questions: f64,
+}
+
+/// The coordinates in which the cap bears the most questions of this ε: where it will bind.
+///
+/// INVARIANT: at the orders a question costs what randomised response of ε does, in the Gaussian coordinate its share of a
+/// whole budget, which is the least that this is of any. So before anything is spent the Gaussian coordinate bears as many as
+/// the best order, whichever of them is taken stays the best, and as many questions of one ε fit as the best order bears: at
+/// least so many as add up to the cap's ε. In the Gaussian coordinate that is so of different ε as well: a share is at most
+/// ε over the cap's.
+fn places(offer: &Offer, epsilon: f64) -> Result<Vec<Place>, Refusal> {
+    let allowed = Loss::pure(epsilon).map_err(|_| unaccountable())?;
+    let share = offer.cap.share_of(epsilon).map_err(|_| unaccountable())?;
+    let place = |index: usize| {
+        let budget = offer.cap.budget(index);
+        let cost = if index == GAUSSIAN { share * budget } else { allowed.at(index) };
+        let left = budget - offer.spent.at(index);
+        let questions = if left.is_finite() && budget > 0.0 { left / cost } else { f64::NEG_INFINITY };
+        Place { index, cost, questions }
+    };
+    let all: Vec<Place> = (0..=GAUSSIAN).map(place).filter(|place| place.cost > 0.0).collect();
+    let most = all.iter().map(|place| place.questions).fold(f64::NEG_INFINITY, f64::max);
+    let best: Vec<Place> = all.iter().copied().filter(|p| p.questions >= most - most.abs() * ALIKE).collect();
+    // With nothing left anywhere the price is what pure ε costs, and the ledger refuses it.
+    Ok(if most.is_finite() { best } else { all.into_iter().filter(|p| p.index + 1 == ORDERS.len()).collect() })
+}
+
+/// Numbers of questions that differ by no more are the same.
+const ALIKE: f64 = 1e-9;
+
+/// What two ways to pay for one question are compared by: their noise relative to the bounds. Pure noise alone leaves the
+/// order ∞, where every later ε simply adds up and a large one is worth most, so another has to be better by a tenth.
+fn all_noise(priced: &Priced) -> f64 {
+    let noise: f64 = priced.mechanisms.iter().map(|m| noisiness(m) / u64_to_f64(m.bound.max(1))).sum();
+    if ORDERS.get(priced.order).is_some_and(|order| order.is_infinite()) { noise * PURE_IS_WORTH } else { noise }
+}
+
+const PURE_IS_WORTH: f64 = 0.9;
 
 /// A vector that needs a draw of its own.
 struct Wanted<'a> {
@@ -230,7 +294,7 @@ impl<'a> Wanted<'a> {
             None => 1,
             Some(partial) => partial.bound(release.rows_per_group)?,
         };
-        let pure = ORDERS.get(order).is_none_or(|order| order.is_infinite());
+        let pure = ORDERS.get(order).is_some_and(|order| order.is_infinite());
         let twice = if pure && partial.is_some_and(Partial::picks) { 2.0 } else { 1.0 };
         let weight = twice * u64_to_f64(release.groups_max);
         Some(Self { index, release, target, partial, bound, weight })
@@ -245,7 +309,11 @@ impl<'a> Wanted<'a> {
         let mut best: Option<Mechanism> = None;
         let mut refused = None;
         for family in families {
-            let each = if family.pure() { Some(pure_for(part, order)) } else { concentrated_for(part, order) };
+            let each = match family {
+                Family::Laplace | Family::PermuteAndFlip => Some(pure_for(part, order)),
+                Family::Exponential if order == GAUSSIAN => Some(choices_for(part, self.release.groups_max)),
+                Family::Gaussian | Family::Exponential => concentrated_for(part, order),
+            };
             match each.map(|each| self.mechanism(&Spend { family, each, delta })) {
                 Some(Ok(mechanism)) if best.as_ref().is_none_or(|b| noisiness(&mechanism) < noisiness(b)) => {
                     best = Some(mechanism);
@@ -292,12 +360,12 @@ fn pick_error(scale: f64, candidates: u64) -> f64 {
 
 /// The largest ε whose randomised response costs at most `part` at the order.
 fn pure_for(part: f64, order: usize) -> f64 {
-    if ORDERS.get(order).is_none_or(|order| order.is_infinite()) {
+    if ORDERS.get(order).is_some_and(|order| order.is_infinite()) {
         return part;
     }
-    // The curve lies below ε and, for small ε, near αε²/2: the search starts where it is surely above.
+    // The curve lies below ε and, for small ε, near αε²/2; μ² lies below 8ε: the search starts where it is surely above.
     let at = |epsilon: f64| Loss::pure(epsilon).map_or(f64::INFINITY, |loss| loss.at(order));
-    let (mut low, mut high) = (part.min(1e6), part.clamp(1e-9, 1e6));
+    let (mut low, mut high) = ((part / if order == GAUSSIAN { 9.0 } else { 1.0 }).min(1e6), part.clamp(1e-9, 1e6));
     while at(high) < part && high < 1e6 {
         high *= 2.0;
     }
@@ -308,9 +376,19 @@ fn pure_for(part: f64, order: usize) -> f64 {
     low
 }
 
-/// The ρ of which αρ is `part`; none at the order of pure privacy.
+/// The ρ of which αρ is `part`, or μ² = 2ρ; none at the order of pure privacy.
 fn concentrated_for(part: f64, order: usize) -> Option<f64> {
-    ORDERS.get(order).filter(|order| order.is_finite()).map(|order| part / order)
+    match ORDERS.get(order) {
+        None => Some(part / 2.0),
+        Some(order) => order.is_finite().then(|| part / order),
+    }
+}
+
+/// The ρ = η²/8 of all `groups` choices whose μ², which is that of η/2 in each, adds up to `part`.
+fn choices_for(part: f64, groups: u64) -> f64 {
+    let groups = u64_to_f64(groups).max(1.0);
+    let half_range = pure_for(part / groups, GAUSSIAN);
+    groups * half_range * half_range / 2.0
 }
 
 /// What two ways of spending the same are compared by.
@@ -318,24 +396,14 @@ fn noisiness(mechanism: &Mechanism) -> f64 {
     mechanism.half_width + mechanism.threshold.map_or(0.0, super::facts::to_f64)
 }
 
-/// The order at which the cap admits the most questions of this loss: where it will bind.
-fn binding_order(offer: &Offer, allowed: &Loss) -> usize {
-    let admits = |index: usize| {
-        let left = offer.cap.budget(index) - offer.spent.at(index);
-        if left.is_finite() { left / allowed.at(index).max(1e-9) } else { f64::NEG_INFINITY }
-    };
-    (0..ORDERS.len()).rev().max_by(|a, b| admits(*a).total_cmp(&admits(*b))).unwrap_or(ORDERS.len() - 1)
-}
-
-/// What a question may take of the half of δ that is set aside for thresholds: what is left of it, divided by how many
+/// What a question may take of the part of δ that is set aside for thresholds: what is left of it, divided by how many
 /// questions of this loss are left where the cap will bind. So many as fit by their loss then fit by their δ.
-fn threshold_delta(offer: &Offer, allowed: &Loss, order: usize) -> f64 {
-    let half = offer.cap.delta() / 2.0;
-    let left = half - offer.spent.delta() - DELTA_ROUNDING;
+fn threshold_delta(offer: &Offer, place: Place) -> f64 {
+    let all = offer.cap.thresholds_delta();
+    let left = all - offer.spent.delta() - DELTA_ROUNDING;
     // With nothing left the price is what a first question's is, and the ledger refuses it.
-    let left = if left > half * 1e-6 { left } else { half };
-    let questions = (offer.cap.budget(order) - offer.spent.at(order)) / allowed.at(order);
-    if questions > 1.0 { left / questions } else { left }
+    let left = if left > all * 1e-6 { left } else { all };
+    if place.questions > 1.0 { left / place.questions } else { left }
 }
 
 /// The vectors of a release that need a draw of their own.
@@ -357,22 +425,21 @@ struct Spend {
     delta: f64,
 }
 
-/// A little less than the share, so that the ledger's rounding up (two nano-units a loss) stays within it: ten questions
-/// of a tenth fit in one.
-fn after_rounding(share: f64) -> f64 {
-    (share - 3e-9).max(share / 2.0)
+/// A little less than the share, so that the ledger's rounding up (two units a loss) stays within it: ten questions of a
+/// tenth fit in one.
+fn after_rounding(share: f64, order: usize) -> f64 {
+    let rounding = if order == GAUSSIAN { 3e-12 + share * 1e-9 } else { 3e-9 };
+    (share - rounding).max(share / 2.0)
 }
 
-/// The 95 % half-width of a draw, in units. The discrete Gaussian's own is summed up term by term, so that a wide one
-/// takes as long as it is wide: from 1,000 on the continuous one, rounded up, is the same to one unit.
+/// The 95 % half-width of a draw, in units: from there on outwards lies no more than 5 %.
 fn half_width(family: Family, scale: f64) -> Result<f64, NoiseFault> {
     match family {
-        Family::Laplace => discrete_laplacian_scale_to_accuracy(scale, ALPHA),
-        Family::Gaussian if scale < 1_000.0 => discrete_gaussian_scale_to_accuracy(scale, ALPHA),
-        Family::PermuteAndFlip | Family::Exponential => return Err(NoiseFault::Mapped),
-        Family::Gaussian => return Ok((scale * NORMAL_95).ceil() + 1.0),
+        Family::Laplace => discrete_laplacian_scale_to_accuracy(scale, ALPHA).map_err(|_| NoiseFault::Mapped),
+        // Rounded it lies at n or beyond where it lay at n − ½ or beyond.
+        Family::Gaussian => Ok((scale * NORMAL_95 + 0.5).ceil()),
+        Family::PermuteAndFlip | Family::Exponential => Err(NoiseFault::Mapped),
     }
-    .map_err(|_| NoiseFault::Mapped)
 }
 
 /// The scale at which the sensitivity costs what is to be spent: L1 = b·C for Laplace, L2 = b·√C for Gaussian; a pick
@@ -404,15 +471,12 @@ pub(super) fn loss(
     let mapped = |_| NoiseFault::Mapped;
     let loss = match (family, threshold) {
         (Family::Laplace, None) => Loss::pure(laplace(scale)?.map(&l1).map_err(mapped)?),
-        (Family::Gaussian, None) => Loss::concentrated(gaussian(scale)?.map(&l2).map_err(mapped)?),
+        (Family::Gaussian, None) => return gaussian_loss(scale, l2),
         (Family::Laplace, Some(t)) => {
             let (epsilon, delta) = laplace_threshold(scale, t)?.map(&(l0, l1, integer(bound)?)).map_err(mapped)?;
             Loss::pure(epsilon).and_then(|l| l.with_delta(delta))
         }
-        (Family::Gaussian, Some(t)) => {
-            let (rho, delta) = gaussian_threshold(scale, t)?.map(&(l0, l2, u64_to_f64(bound))).map_err(mapped)?;
-            Loss::concentrated(rho).and_then(|l| l.with_delta(delta))
-        }
+        (Family::Gaussian, Some(t)) => return gaussian_threshold_loss(scale, t, (l0, l2, u64_to_f64(bound))),
         // One pick in each of C groups: their losses add up.
         (Family::PermuteAndFlip, None) => {
             let each = permute_and_flip(scale)?.map(&integer(bound)?).map_err(mapped)?;
@@ -420,7 +484,7 @@ pub(super) fn loss(
         }
         (Family::Exponential, None) => {
             let each = exponential(scale)?.map(&integer(bound)?).map_err(mapped)?;
-            Loss::concentrated((each * u64_to_f64(groups)).next_up())
+            Loss::choices(each, l0)
         }
         (Family::PermuteAndFlip | Family::Exponential, Some(_)) => return Err(NoiseFault::Mapped),
     };

@@ -6,6 +6,7 @@
 mod charge;
 mod clock;
 mod fingerprint;
+mod gaussian;
 mod ids;
 mod loss;
 mod refusal;
@@ -19,7 +20,7 @@ pub use ids::{
     AccountName, DataVersion, DatasetName, EntryNumber, IdFault, PermitId, PopulationName, PurposeCode, SourceName,
     VocabularyName,
 };
-pub use loss::{Cap, Loss, LossFault, ORDERS};
+pub use loss::{Cap, GAUSSIAN, Loss, LossFault, ORDERS};
 pub use refusal::{Language, Refusal};
 pub use role::Role;
 pub use touched::{ColumnUse, Position, Touched};

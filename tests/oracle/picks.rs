@@ -10,7 +10,7 @@ use datafusion::arrow::{
 };
 use sekisho::{
     privacy::{Asked, Bounds, Exact, Family, Histogram, Kind, Mechanism, Noisy, Offer, Plan, add_noise},
-    terms::{Cap, Loss, ORDERS, Refusal},
+    terms::{Cap, GAUSSIAN, Loss, ORDERS, Refusal},
 };
 
 use super::{
@@ -97,7 +97,10 @@ fn the_noise_of_all_mechanisms_is_equal_relative_to_their_bounds() {
         assert!(all.len() >= 5, "{all:?}");
         assert!(all.iter().all(|one| (one / all[0] - 1.0).abs() < 1e-6), "{all:?}");
         let spent = plan.loss().at(plan.priced().order);
-        let allowed = Loss::pure(epsilon).unwrap().at(plan.priced().order);
+        let allowed = match plan.priced().order {
+            GAUSSIAN => cap.share_of(epsilon).unwrap() * cap.budget(GAUSSIAN),
+            order => Loss::pure(epsilon).unwrap().at(order),
+        };
         assert!(spent <= allowed && spent > allowed * 0.98, "spent {spent} of {allowed}");
     }
 }

@@ -119,8 +119,8 @@ fn a_second_permit_meets_the_cap_of_the_data_set() {
 
 #[test]
 fn a_thousand_at_once_against_a_budget_for_a_hundred_are_exactly_a_hundred() {
-    // Each takes a little more than a hundred-and-first of the half of δ that thresholds may use.
-    let loss = pure(1e-6).with_delta(4.99e-10).unwrap();
+    // Each takes a little more than a hundred-and-first of the eighth of δ that thresholds may use.
+    let loss = pure(1e-6).with_delta(1.247e-10).unwrap();
     let cap = Cap::new(8.0, 1e-7).unwrap();
     let fits = (0..1000).scan(Loss::zero(), |total, _| {
         *total = total.plus(&loss).unwrap();
@@ -197,8 +197,9 @@ fn any_order_of_events_and_crashes_leaves_books_that_add_up_and_never_pass_a_cap
             match dice.below(10) {
                 0..5 => {
                     let id = if dice.below(2) == 0 { "P-1" } else { "P-2" };
-                    let loss =
-                        [pure(0.05), pure(0.2), Loss::concentrated(0.001).unwrap()][dice.below(3) as usize].clone();
+                    let kinds =
+                        [pure(0.05), pure(0.2), Loss::concentrated(0.001).unwrap(), Loss::gaussian(0.002).unwrap()];
+                    let loss = kinds[dice.below(4) as usize].clone();
                     if let Ok(reservation) = books.reserve(charge(id, loss.clone()), question()) {
                         charged = charged.plus(&loss).unwrap();
                         open.push(reservation);
@@ -235,8 +236,8 @@ fn any_order_of_events_and_crashes_leaves_books_that_add_up_and_never_pass_a_cap
 #[test]
 fn charges_asked_for_at_once_never_overspend() {
     let charges: u64 = std::env::var("SEKISHO_CHARGES").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
-    // Two permits share the population; each takes what its share of the half of delta bears, 700 in all and 450 in one.
-    let loss = pure(1e-6).with_delta(5e-8 / 700.5).unwrap();
+    // Two permits share the population; each takes what its share of the eighth of delta bears, 700 in all and 450 in one.
+    let loss = pure(1e-6).with_delta(1.25e-8 / 700.5).unwrap();
     let (wide, narrow) = (Cap::new(8.0, 1e-7).unwrap(), Cap::new(8.0, 1e-7 * 450.2 / 700.5).unwrap());
     let fits = |cap: Cap| {
         let totals = (0..charges).scan(Loss::zero(), |total, _| {
