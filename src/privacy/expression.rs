@@ -19,9 +19,9 @@ use datafusion::{
 };
 
 use super::{
-    facts::{Facts, number},
+    facts::{Facts, PLAIN_BYTES, is_text, number},
     group_keys::with_image,
-    guarded::guarded_sum,
+    guarded::{guarded_cast, guarded_sum},
     narrowing,
     range::Range,
     scalar_functions, times,
@@ -111,10 +111,15 @@ impl Scope<'_> {
             Expr::Literal(value, _) => Ok(Total { expr: expr.clone(), facts: Facts::constant(value) }),
             Expr::BinaryExpr(binary) => self.binary(binary),
             Expr::Negative(inner) => {
+                let data_type = self.data_type(inner)?;
                 let inner = self.total(inner)?;
                 if let Expr::Literal(value, _) = &inner.expr {
                     let negated = value.arithmetic_negate().ok();
                     return Ok(constant(negated, &value.data_type()));
+                }
+                // Numbers wrap; the least difference of times has no negative, and fails.
+                if !data_type.is_integer() && !data_type.is_floating() {
+                    return Err(refused("- of this type", "negate numbers; subtract times the other way round"));
                 }
                 let range = inner.facts.range.map(Range::negated);
                 let facts = Facts { range, domain: None, ..inner.facts };
@@ -174,7 +179,13 @@ impl Scope<'_> {
 
     /// Whether a link is NULL says nothing that a count of it would not: keys pass here.
     fn null_test(&self, inner: &Expr, build: fn(Box<Expr>) -> Expr) -> Result<Total, Refusal> {
-        let inner = self.item(inner)?;
+        let inner = match inner.clone().unalias_nested().data {
+            Expr::Column(column) => Total { facts: self.facts_of(&column)?.clone(), expr: Expr::Column(column) },
+            other => match self.chosen_key(&other)? {
+                Some(key) => key,
+                None => self.total(&other)?,
+            },
+        };
         let facts = Facts { nullable: false, fixed: inner.facts.fixed, ..Facts::boolean() };
         Ok(Total { expr: build(Box::new(inner.expr)), facts })
     }
@@ -202,6 +213,9 @@ impl Scope<'_> {
         }
         let mut like = like.clone();
         (*like.expr, *like.pattern) = (value.expr, pattern.expr);
+        if !regular && !scalar_functions::like_compiles(&like) {
+            return Err(refused("LIKE", "give a pattern of at most 1024 bytes"));
+        }
         Ok(boolean(if regular { Expr::SimilarTo(like) } else { Expr::Like(like) }, value.facts.fixed))
     }
 
@@ -275,6 +289,8 @@ impl Scope<'_> {
             }
             _ => None,
         };
+        let perhaps_outside = fails_outside_the_calendar(&from, to);
+        let near = perhaps_outside && stays_near(inner.facts.range, inner.facts.holds, &from, to);
         let days_again = *to == DataType::Date32 && from.is_integer() && range.is_some() && inner.facts.holds;
         let domain =
             inner.facts.domain.as_ref().and_then(|values| {
@@ -283,14 +299,22 @@ impl Scope<'_> {
         let facts = Facts {
             range,
             domain: domain.filter(|_| widened),
-            nullable: inner.facts.nullable || !(widened || days_again),
+            nullable: inner.facts.nullable || !(widened || days_again || near),
             grid: match from.is_integer() || ((days || truth) && to.is_numeric()) {
                 true => inner.facts.grid.or(Some(1.0)),
                 false => inner.facts.grid,
             }
             .filter(|_| range.is_some()),
+            text_bytes: match (is_text(&from), &from) {
+                (true, _) => inner.facts.text_bytes,
+                (_, DataType::Duration(_) | DataType::Interval(_)) => 4 * PLAIN_BYTES,
+                _ => PLAIN_BYTES,
+            },
             ..inner.facts
         };
+        if perhaps_outside && !near {
+            return Ok(Total { expr: guarded_cast(inner.expr, to), facts });
+        }
         Ok(Total { expr: Expr::TryCast(TryCast::new(Box::new(inner.expr), to.clone())), facts })
     }
 
@@ -337,8 +361,13 @@ impl Scope<'_> {
             | Operator::IsDistinctFrom
             | Operator::IsNotDistinctFrom => Ok(boolean(rebuilt(left.expr, right.expr), fixed)),
             Operator::StringConcat => {
-                let texts = short_enough(left.facts.texts.saturating_add(right.facts.texts))?;
-                let facts = Facts { fixed, texts, ..Facts::unknown() };
+                let bytes = |side: &Total, expr: &Expr| -> Result<u64, Refusal> {
+                    let text = is_text(&self.data_type(expr)?);
+                    Ok(if text { side.facts.text_bytes } else { PLAIN_BYTES })
+                };
+                let (before, after) = (bytes(&left, &binary.left)?, bytes(&right, &binary.right)?);
+                let text_bytes = short_enough(before.saturating_add(after))?;
+                let facts = Facts { fixed, text_bytes, ..Facts::unknown() };
                 Ok(Total { expr: rebuilt(left.expr, right.expr), facts })
             }
             Operator::RegexMatch
@@ -513,17 +542,39 @@ fn castable(to: &DataType) -> bool {
     to.is_integer() || to.is_floating() || text || time || *to == DataType::Boolean
 }
 
-/// Texts grow only with the text of the question: a column that is doubled again and again would let one person's row
-/// take all memory.
-pub(super) fn short_enough(texts: u64) -> Result<u64, Refusal> {
-    match texts <= TEXTS_MAX {
-        true => Ok(texts),
-        false => Err(Refusal::TooComplex { limit: format!("at most {TEXTS_MAX} texts joined into one") }),
+/// Texts that a question builds stay within a public bound, whatever a row holds: the rows that one person may have times
+/// this is what the memory of a question must have room for.
+pub(super) fn short_enough(bytes: u64) -> Result<u64, Refusal> {
+    match bytes <= BUILT_BYTES_MAX {
+        true => Ok(bytes),
+        false => {
+            let hint = "by the lengths that are declared; shorten its parts with left(x, n), four bytes a character";
+            Err(Refusal::TooComplex { limit: format!("a text has at most {BUILT_BYTES_MAX} bytes, {hint}") })
+        }
     }
 }
 
-/// The most texts in one.
-pub(super) const TEXTS_MAX: u64 = 256;
+/// The most bytes of a text that a question builds.
+pub(super) const BUILT_BYTES_MAX: u64 = 4096;
+
+/// Whether TRY_CAST between these types fails on some values in place of giving NULL. Numbers are days or units of a time
+/// as they stand.
+fn fails_outside_the_calendar(from: &DataType, to: &DataType) -> bool {
+    let plain = |t: &DataType| t.is_integer() || t.is_floating();
+    (from.is_temporal() || to.is_temporal()) && from != to && !plain(from) && !plain(to)
+}
+
+/// Whether every value is a time within some centuries of 1970: 547 years to both sides, or as far as nanoseconds go.
+fn stays_near(range: Option<Range>, holds: bool, from: &DataType, to: &DataType) -> bool {
+    let fine = |t: &DataType| matches!(t, DataType::Timestamp(TimeUnit::Nanosecond, _));
+    let days = if fine(from) || fine(to) { 100_000.0 } else { 200_000.0 };
+    let most = match from {
+        DataType::Date32 => days,
+        DataType::Timestamp(_, None) => days * MICROS_A_DAY,
+        _ => return false,
+    };
+    holds && range.is_some_and(|r| r.within(-most, most))
+}
 
 pub(super) fn boolean(expr: Expr, fixed: bool) -> Total {
     Total { expr, facts: Facts { fixed, ..Facts::boolean() } }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::{arrow::datatypes::DataType, common::ScalarValue};
+use datafusion::{arrow::datatypes::DataType, common::ScalarValue, logical_expr::Expr};
 
 use super::range::Range;
 use crate::catalog::{self, ColumnClass, ColumnType};
@@ -38,9 +38,15 @@ pub(super) struct Facts {
     pub(super) origin: Origin,
     /// Its values are among these, NULL aside.
     pub(super) domain: Option<Arc<[ScalarValue]>>,
-    /// How many stored texts its text is at most as long as.
-    pub(super) texts: u64,
+    /// How many bytes its text has at most; of a column of another type nothing.
+    pub(super) text_bytes: u64,
 }
+
+/// The most bytes of a text of which nothing is declared. Of the tables here only public ones have such.
+pub(super) const UNKNOWN_BYTES: u64 = 1024;
+
+/// The most bytes of a number, a truth value or a time written as a text.
+pub(super) const PLAIN_BYTES: u64 = 40;
 
 /// Who says that a column lies within its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +75,7 @@ impl Facts {
             grid: None,
             origin: Origin::Question,
             domain: None,
-            texts: 1,
+            text_bytes: UNKNOWN_BYTES,
         }
     }
 
@@ -83,12 +89,13 @@ impl Facts {
         let range = number(value).and_then(Range::point);
         let domain = (!value.is_null()).then(|| Arc::from([value.clone()]));
         let nan = matches!(value, ScalarValue::Float64(Some(v)) if v.is_nan());
-        let texts = match value {
-            ScalarValue::Utf8(Some(text)) => 1 + u64::try_from(text.len() / 256).unwrap_or(u64::MAX - 1),
-            _ => 1,
+        let text_bytes = match value.try_as_str().flatten() {
+            Some(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            None if value.is_null() => 0,
+            None => PLAIN_BYTES,
         };
         let (nullable, absent) = (value.is_null() || nan, value.is_null());
-        Self { fixed: true, nullable, absent, range, domain, texts, ..Self::unknown() }
+        Self { fixed: true, nullable, absent, range, domain, text_bytes, ..Self::unknown() }
     }
 
     /// TRUE, FALSE or NULL.
@@ -114,7 +121,7 @@ impl Facts {
             fixed: owner || table.one_row_per_person,
             nullable: column.nullable,
             absent: false,
-            texts: 1,
+            text_bytes: declared_bytes(column),
             range: declared_range(column),
             holds: column.bounds.is_none(),
             grid: column.bounds.as_ref().map(|b| b.grid),
@@ -135,7 +142,7 @@ impl Facts {
             fixed: self.fixed && other.fixed,
             nullable: self.nullable || other.nullable,
             absent: self.absent && other.absent,
-            texts: self.texts.max(other.texts),
+            text_bytes: self.text_bytes.max(other.text_bytes),
             range: self.range.zip(other.range).map(|(a, b)| a.union(b)),
             holds: self.holds && other.holds,
             grid: self.grid.zip(other.grid).map(|(a, b)| a.min(b)),
@@ -203,6 +210,27 @@ fn link(column: &catalog::Column, table: &catalog::Table) -> Option<Arc<str>> {
     }
     let is_id = column.class == ColumnClass::Key && table.primary_key.as_slice() == [column.name.as_str()];
     is_id.then(|| Arc::from(table.name.as_str()))
+}
+
+fn declared_bytes(column: &catalog::Column) -> u64 {
+    let listed = match &column.domain {
+        Some(catalog::Domain::Texts(values)) => values.iter().map(String::len).max(),
+        _ => None,
+    };
+    let listed = listed.and_then(|bytes| u64::try_from(bytes).ok());
+    listed.or(column.length_max.map(u64::from)).unwrap_or(UNKNOWN_BYTES)
+}
+
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
+/// The text of a literal, whichever of the engine's types it has.
+pub(super) fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
 }
 
 fn declared_range(column: &catalog::Column) -> Option<Range> {

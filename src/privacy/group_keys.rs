@@ -8,7 +8,8 @@ use std::sync::Arc;
 use datafusion::{
     arrow::{
         array::{ArrayRef, RecordBatch, RecordBatchOptions},
-        datatypes::{DataType, Field, Schema},
+        compute::partition,
+        datatypes::{DataType, Field, Schema, SchemaRef},
     },
     common::{
         Column, DFSchema, ScalarValue,
@@ -16,17 +17,27 @@ use datafusion::{
     },
     execution::context::ExecutionProps,
     logical_expr::{ColumnarValue, Expr, physical_planning_context::PhysicalPlanningContext},
-    physical_expr::create_physical_expr,
+    physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
 use super::{
     expression::{Scope, Total},
     facts::{Facts, number, whole},
+    guarded::with_few_halves,
     range::Range,
 };
 
 /// An expression is evaluated over at most so many combinations of its columns' public values.
 const COMBINATIONS_MAX: usize = 131_072;
+
+/// So many of them at once, so that long texts stay few.
+const AT_ONCE: usize = 8192;
+
+/// The most different values of an expression. More make no list of groups; what is known by arithmetic remains.
+const IMAGE_MAX: usize = 16_384;
+
+/// A guarded function that fails on more than some rows is not looked at further: this is before any charge.
+const HALVES_MAX: u32 = 256;
 
 /// All values of every key, if each has a public list and the cells stay within the cap.
 pub(super) fn public_groups(keys: &[(Facts, DataType)], most: usize) -> Option<Vec<Vec<ScalarValue>>> {
@@ -218,13 +229,9 @@ fn columns_of(expr: &Expr) -> Vec<Column> {
 /// The values of `expr` over all combinations of the lists.
 fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarValue>)>) -> Option<Vec<ScalarValue>> {
     let rows: usize = lists.iter().map(|(_, list)| list.len()).product();
-    let (mut fields, mut arrays, mut repeat) = (vec![], vec![], 1_usize);
+    let mut fields = vec![];
     for (index, (_, list)) in lists.iter().enumerate() {
-        let column = (0..rows).map(|row| list.get(row / repeat % list.len().max(1)).cloned());
-        let array: ArrayRef = ScalarValue::iter_to_array(column.collect::<Option<Vec<_>>>()?).ok()?;
-        fields.push(Field::new(format!("c{index}"), array.data_type().clone(), true));
-        arrays.push(array);
-        repeat = repeat.checked_mul(list.len())?;
+        fields.push(Field::new(format!("c{index}"), list.first()?.data_type(), true));
     }
     // Columns of two tables may share a name: they are told apart by their place.
     let placed = expr.clone().transform_up(|e| {
@@ -238,22 +245,48 @@ fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarVal
     let physical =
         create_physical_expr(&placed.ok()?.data, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default())
             .ok()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let batch = RecordBatch::try_new_with_options(schema, arrays, &options).ok()?;
-    let mut values = match physical.evaluate(&batch).ok()? {
-        ColumnarValue::Scalar(value) => vec![value],
-        ColumnarValue::Array(array) => {
-            let mut seen = std::collections::HashSet::new();
-            let mut values = vec![];
-            for row in 0..array.len() {
-                let value = ScalarValue::try_from_array(&array, row).ok()?;
-                if seen.insert(value.clone()) {
-                    values.push(value);
-                }
-            }
-            values
+    let lists: Vec<&[ScalarValue]> = lists.into_iter().map(|(_, list)| list.as_slice()).collect();
+    let mut seen = std::collections::HashSet::new();
+    with_few_halves(HALVES_MAX, || {
+        for from in (0..rows).step_by(AT_ONCE) {
+            let to = rows.min(from + AT_ONCE);
+            see(physical.as_ref(), &combinations(&schema, &lists, from, to)?, &mut seen)?;
         }
-    };
+        Some(())
+    })?;
+    let mut values: Vec<ScalarValue> = seen.into_iter().collect();
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     Some(values)
+}
+
+/// The combinations from `from` up to `to`, in an order in which the first list turns fastest.
+fn combinations(schema: &SchemaRef, lists: &[&[ScalarValue]], from: usize, to: usize) -> Option<RecordBatch> {
+    let (mut arrays, mut repeat) = (vec![], 1_usize);
+    for list in lists {
+        let column = (from..to).map(|row| list.get(row / repeat % list.len().max(1)).cloned());
+        let array: ArrayRef = ScalarValue::iter_to_array(column.collect::<Option<Vec<_>>>()?).ok()?;
+        arrays.push(array);
+        repeat = repeat.checked_mul(list.len())?;
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(to - from));
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).ok()
+}
+
+/// Adds what `expr` yields on the rows of `batch`; `None` where it fails or yields too many values.
+fn see(expr: &dyn PhysicalExpr, batch: &RecordBatch, seen: &mut std::collections::HashSet<ScalarValue>) -> Option<()> {
+    match expr.evaluate(batch).ok()? {
+        ColumnarValue::Scalar(value) => {
+            seen.insert(value);
+        }
+        ColumnarValue::Array(array) => {
+            // The days of a month lie together: one look at each run.
+            for run in partition(&[Arc::clone(&array)]).ok()?.ranges() {
+                let value = ScalarValue::try_from_array(&array, run.start).ok()?;
+                if seen.insert(value) && seen.len() > IMAGE_MAX {
+                    return None;
+                }
+            }
+        }
+    }
+    Some(())
 }

@@ -5,6 +5,7 @@
 //! on that row alone, whatever batch it stands in.
 
 use std::{
+    cell::Cell,
     hash::Hash,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -12,9 +13,14 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, new_null_array},
-        compute::{concat, kernels::numeric},
-        datatypes::{DataType, Field, FieldRef},
+        array::{Array, ArrayRef, Int64Array, new_null_array},
+        compute::{
+            CastOptions, cast, cast_with_options, concat,
+            kernels::{cmp, numeric},
+            nullif, or,
+        },
+        datatypes::{DataType, Field, FieldRef, TimeUnit},
+        error::ArrowError,
     },
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::{
@@ -35,6 +41,43 @@ pub(super) fn guarded_sum(subtract: bool, left: Expr, right: Expr, result: &Data
     let shift = Shift { name, subtract, result: result.clone(), signature };
     let udf = Arc::new(ScalarUDF::new_from_impl(shift));
     Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![left, right]))
+}
+
+/// `value` of or as a time, with NULL where either is outside the calendar. TRY_CAST fails there.
+pub(super) fn guarded_cast(value: Expr, to: &DataType) -> Expr {
+    let signature = Signature::any(1, Volatility::Immutable);
+    let udf = TimeCast { name: format!("time_cast_to_{to}"), to: to.clone(), signature };
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![value]))
+}
+
+/// Runs `work`, in which guarded functions fail after `most` halves in place of going on down to single rows: for what is
+/// evaluated before anything is charged, and may be given up.
+pub(super) fn with_few_halves<T>(most: u32, work: impl FnOnce() -> T) -> T {
+    struct Before(Option<u32>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            HALVES_LEFT.set(self.0);
+        }
+    }
+    // Put back whatever happens: a bound that stayed would make a question over rows fail.
+    let _before = Before(HALVES_LEFT.replace(Some(most)));
+    work()
+}
+
+thread_local! {
+    /// How many halves may still be tried; without a bound where rows are asked.
+    static HALVES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+fn may_halve() -> bool {
+    match HALVES_LEFT.get() {
+        None => true,
+        Some(0) => false,
+        Some(left) => {
+            HALVES_LEFT.set(Some(left - 1));
+            true
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -98,14 +141,100 @@ impl ScalarUDFImpl for Shift {
             let [left, right] = arrays.as_slice() else {
                 return Err(DataFusionError::Internal("two arguments".to_owned()));
             };
-            let sum = if self.subtract { numeric::sub(left, right) } else { numeric::add(left, right) }?;
-            let sum = datafusion::arrow::compute::cast(&sum, &self.result)?;
+            let [of_left, of_right] = args.args.as_slice() else {
+                return Err(DataFusionError::Internal("two arguments".to_owned()));
+            };
+            let left = reaching(left, of_right, self.subtract)?;
+            let right = reaching(right, of_left, false)?;
+            let sum = if self.subtract { numeric::sub(&left, &right) } else { numeric::add(&left, &right) }?;
+            let sum = cast(&sum, &self.result)?;
             match scalars {
                 true => ScalarValue::try_from_array(&sum, 0).map(ColumnarValue::Scalar),
                 false => Ok(ColumnarValue::Array(sum)),
             }
         })
     }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TimeCast {
+    /// One per type: calls are the same where the names of their functions are (`canonical.rs`).
+    name: String,
+    to: DataType,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TimeCast {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(self.to.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        guard(&args, &|args| {
+            let [value] = args.args.as_slice() else {
+                return Err(DataFusionError::Internal("one argument".to_owned()));
+            };
+            let safe = CastOptions { safe: true, ..CastOptions::default() };
+            let converted = |array: &ArrayRef| cast_with_options(&in_calendar(array, &self.to)?, &self.to, &safe);
+            match value {
+                ColumnarValue::Scalar(value) => {
+                    let converted = converted(&value.to_array_of_size(1)?)?;
+                    ScalarValue::try_from_array(&converted, 0).map(ColumnarValue::Scalar)
+                }
+                ColumnarValue::Array(array) => Ok(ColumnarValue::Array(converted(array)?)),
+            }
+        })
+    }
+}
+
+/// The calendar has 262,000 years on both sides of 0; microseconds in 64 bits have 292,000. In days.
+const CALENDAR: i64 = 95_000_000;
+/// Nanoseconds in 64 bits.
+const CALENDAR_OF_NANOSECONDS: i64 = 106_000;
+
+/// `times`, with NULL where they lie outside the calendar; all at once, so that a column of such times costs no more than
+/// another. Anything else as it is.
+fn in_calendar(times: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let days = match to {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => CALENDAR_OF_NANOSECONDS,
+        _ => CALENDAR,
+    };
+    between(times, -days, days)
+}
+
+/// `times`, with NULL where the interval `by` surely leads out of the calendar; what is close to its end may still fail.
+fn reaching(times: &ArrayRef, by: &ColumnarValue, back: bool) -> Result<ArrayRef, ArrowError> {
+    let ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(by))) = by else { return Ok(Arc::clone(times)) };
+    let months = i64::from(by.months);
+    let rest = i64::from(by.days) + by.nanoseconds / 86_400_000_000_000;
+    let least = (months * 28).min(months * 31) + rest - 2;
+    let most = (months * 28).max(months * 31) + rest + 2;
+    let (least, most) = if back { (-most, -least) } else { (least, most) };
+    between(times, -CALENDAR - most, CALENDAR - least)
+}
+
+/// `times`, with NULL before the day `first` and after the day `last`, counted from 1970.
+fn between(times: &ArrayRef, first: i64, last: i64) -> Result<ArrayRef, ArrowError> {
+    let a_day = match times.data_type() {
+        DataType::Date32 => 1,
+        DataType::Timestamp(TimeUnit::Second, None) => 86_400,
+        DataType::Timestamp(TimeUnit::Millisecond, None) => 86_400_000,
+        DataType::Timestamp(TimeUnit::Microsecond, None) => 86_400_000_000,
+        // Every nanosecond that there is lies in the calendar.
+        _ => return Ok(Arc::clone(times)),
+    };
+    let numbers = cast(times, &DataType::Int64)?;
+    let before = cmp::lt(&numbers, &Int64Array::new_scalar(i64::saturating_mul(first, a_day)))?;
+    let after = cmp::gt(&numbers, &Int64Array::new_scalar(i64::saturating_mul(last, a_day)))?;
+    nullif(times, &or(&before, &after)?)
 }
 
 type Call<'a> = &'a dyn Fn(ScalarFunctionArgs) -> Result<ColumnarValue>;
@@ -130,6 +259,9 @@ fn attempt(args: ScalarFunctionArgs, call: Call<'_>) -> Option<ColumnarValue> {
 fn in_halves(args: &ScalarFunctionArgs, call: Call<'_>, from: usize, to: usize) -> Result<ArrayRef> {
     if to - from <= 1 {
         return Ok(new_null_array(args.return_type(), to - from));
+    }
+    if !may_halve() {
+        return Err(DataFusionError::Execution("too many rows fail".to_owned()));
     }
     let middle = from.midpoint(to);
     let mut halves = vec![];
@@ -187,6 +319,65 @@ mod tests {
         let guarded = guard(&args(values.clone()), &unlucky).unwrap().into_array(40).unwrap();
         let expected: Vec<Option<i64>> = values.into_iter().map(|v| v.filter(|v| *v != 13 && *v != 17)).collect();
         assert_eq!(guarded.as_primitive::<Int64Type>(), &Int64Array::from(expected));
+    }
+
+    #[test]
+    fn where_halves_are_few_a_column_of_failures_is_given_up_and_afterwards_none_is() {
+        let failing = args(vec![Some(13); 4096]);
+        assert!(with_few_halves(8, || guard(&failing, &unlucky)).is_err());
+        let few = args((0..64).map(Some).collect());
+        assert!(with_few_halves(64, || guard(&few, &unlucky)).is_ok());
+        assert_eq!(guard(&failing, &unlucky).unwrap().into_array(4096).unwrap().null_count(), 4096);
+    }
+
+    /// What a cast of these yields, which never fails.
+    fn converted(times: ArrayRef, to: &DataType) -> ArrayRef {
+        let rows = times.len();
+        let expr = guarded_cast(datafusion::logical_expr::lit(0), to);
+        let Expr::ScalarFunction(call) = expr else { panic!("a call") };
+        let field = |data_type: &DataType| Arc::new(Field::new("x", data_type.clone(), true));
+        let args = ScalarFunctionArgs {
+            arg_fields: vec![field(times.data_type())],
+            args: vec![ColumnarValue::Array(times)],
+            number_rows: rows,
+            return_field: field(to),
+            config_options: Arc::default(),
+        };
+        call.func.invoke_with_args(args).unwrap().into_array(rows).unwrap()
+    }
+
+    #[test]
+    fn an_interval_out_of_the_calendar_is_null_without_a_look_at_each_row() {
+        let days = cast(&Int64Array::from((0..4096).collect::<Vec<i64>>()), &DataType::Int32).unwrap();
+        let days = cast(&days, &DataType::Date32).unwrap();
+        for (months, subtract) in [(i32::MAX, false), (i32::MIN, true), (-4_000_000, false), (4_000_000, true)] {
+            let by = ScalarValue::new_interval_mdn(months, 0, 0);
+            let lost = reaching(&days, &ColumnarValue::Scalar(by), subtract).unwrap();
+            assert_eq!(lost.null_count(), 4096, "{months} {subtract}");
+        }
+        for months in [0, 1200, -1200, 2_400_000, -2_400_000] {
+            let by = ScalarValue::new_interval_mdn(months, 1, -1);
+            let kept = reaching(&days, &ColumnarValue::Scalar(by), false).unwrap();
+            assert_eq!(kept.null_count(), 0, "{months}");
+        }
+    }
+
+    #[test]
+    fn times_outside_the_calendar_are_null_as_text_or_date_and_no_other_row_notices() {
+        let far = [i64::MIN, -9_000_000_000_000_000_000, i64::MAX, 9_000_000_000_000_000_000, 0];
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+            let times = cast(&Int64Array::from(far.to_vec()), &DataType::Timestamp(unit, None)).unwrap();
+            for to in [DataType::Utf8, DataType::Date32, DataType::Timestamp(TimeUnit::Nanosecond, None)] {
+                assert!(converted(Arc::clone(&times), &to).is_valid(4), "{unit:?} to {to}");
+            }
+        }
+        let days =
+            cast(&Int64Array::from(vec![i64::from(i32::MAX), i64::from(i32::MIN), 0]), &DataType::Int32).unwrap();
+        let days = cast(&days, &DataType::Date32).unwrap();
+        for to in [DataType::Utf8, DataType::Utf8View, DataType::Timestamp(TimeUnit::Microsecond, None)] {
+            let converted = converted(Arc::clone(&days), &to);
+            assert_eq!((converted.null_count(), converted.is_valid(2)), (2, true), "{to}");
+        }
     }
 
     #[test]

@@ -10,17 +10,19 @@ use datafusion::{
     common::{Column, ScalarValue},
     functions::core::expr_fn::{greatest, least, nullif},
     functions::math::{expr_fn::round, isnan},
+    functions::unicode::left,
     logical_expr::{
         Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, SortExpr, TryCast,
-        expr::{AggregateFunction, AggregateFunctionParams},
+        expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction},
         lit,
     },
 };
 
 use super::{
-    expression::{Scope, TEXTS_MAX, refused},
-    facts::{Facts, to_f64},
+    expression::{Scope, refused},
+    facts::{Facts, text_of, to_f64},
     grid::Grid,
+    guarded::guarded,
     range::Range,
     typing::{Owned, Walk, built, columns, mixed},
 };
@@ -166,10 +168,16 @@ fn one(
             let value = push(&call.func, item.expr, false);
             Ok((value, Facts { nullable: true, fixed: false, numbered: false, ..item.facts }))
         }
-        // As long as all the texts of the group together, once: what is joined again may no longer grow.
+        // However many rows a person has: the text that goes on is cut, so that its rows above have room in memory.
         ("string_agg", false) if second.is_some() => {
-            let texts = item.facts.texts.saturating_mul(input.rows_max).clamp(1, TEXTS_MAX);
-            Ok((push(&call.func, item.expr, false), Facts { texts, ..plain }))
+            let short = second.as_ref().is_some_and(|between| separator_bytes(between) <= SEPARATOR_BYTES_MAX);
+            if !short {
+                return Err(refused("STRING_AGG", "separate by a literal of at most 64 bytes"));
+            }
+            let whole = push(&call.func, item.expr, false);
+            let joined = ScalarFunction::new_udf(guarded(&left()), vec![whole, lit(JOINED_CHARACTERS_MAX)]);
+            let text_bytes = u64::try_from(JOINED_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
+            Ok((Expr::ScalarFunction(joined), Facts { text_bytes, ..plain }))
         }
         ("bool_or" | "bool_and", false) => Ok((push(&call.func, item.expr, false), Facts::boolean())),
         // The middle of the sorted values, whatever order they come in.
@@ -224,6 +232,17 @@ fn one(
 fn number_of(scope: &Scope<'_>, expr: &Expr) -> Result<Expr, Refusal> {
     let data_type = scope.data_type(expr)?;
     Ok(without_nan(scope.item(expr)?.expr, &data_type))
+}
+
+/// The characters that are kept of the texts of a person that were joined.
+const JOINED_CHARACTERS_MAX: i64 = 960;
+const SEPARATOR_BYTES_MAX: usize = 64;
+
+fn separator_bytes(expr: &Expr) -> usize {
+    match expr {
+        Expr::Cast(cast) => separator_bytes(&cast.expr),
+        other => text_of(other).map_or(0, str::len),
+    }
 }
 
 fn is_literal(expr: &Expr) -> bool {

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use chrono::format::{Fixed, Item, StrftimeItems};
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    logical_expr::{BinaryExpr, Case, Expr, Operator, ScalarUDF, expr::ScalarFunction, lit},
+    logical_expr::{
+        BinaryExpr, Case, Expr, Operator, ScalarUDF,
+        expr::{Like, ScalarFunction},
+        lit,
+    },
 };
 
 use super::{
     expression::{Total, not_least, refused, short_enough, union},
-    facts::{Facts, number, whole},
+    facts::{Facts, PLAIN_BYTES, is_text, number, text_of, whole},
     group_keys::constant,
     guarded::guarded,
     range::Range,
@@ -28,19 +33,13 @@ pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>
     only_literals(name, &arguments)?;
     let call = Call { name, arguments: &arguments };
     let known = call.facts()?;
-    // The engine's own function is kept where it cannot fail on these types: the optimiser knows it.
-    let timed = |t: &DataType| matches!(t, DataType::Date32 | DataType::Timestamp(_, None));
-    // Truncation goes by nanoseconds, which end in 1677 and in 2262: what an interval has moved further out fails there.
-    let near = || call.range(1).is_some_and(|r| r.within(-NEAR, NEAR)) && known.holds;
-    let total_on_times = match name {
-        "date_part" => call.data_type(1).is_some_and(timed),
-        "date_trunc" => call.data_type(1).is_some_and(timed) && near(),
-        _ => false,
-    };
-    let known = Facts { nullable: known.nullable || (name == "date_trunc" && !total_on_times), ..known };
-    let function = match line.verdict == Verdict::Guarded && !total_on_times {
-        true => guarded(function),
-        false => Arc::clone(function),
+    // The engine's own function is kept where it cannot fail on these times: the optimiser knows it. Truncation goes by
+    // nanoseconds, which end in 1677 and in 2262: what an interval has moved further out fails there.
+    let total_on_times = matches!(name, "date_part" | "date_trunc") && call.near(1);
+    let known = Facts { nullable: known.nullable || (line.verdict == Verdict::Guarded && !total_on_times), ..known };
+    let function = match line.verdict == Verdict::Total || total_on_times {
+        true => Arc::clone(function),
+        false => guarded(function),
     };
     let argument = |(a, data_type): (Total, DataType)| match name {
         "abs" => not_least(a.expr, &data_type),
@@ -70,6 +69,20 @@ fn only_literals(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refu
     if name == "substr" && arguments.len() == 3 && !not_negative(arguments, 2) {
         return Err(refused(name, "the length is not negative"));
     }
+    // The place before the first is counted from there: none is before the least integer.
+    let start = |(a, _): &(Total, DataType)| matches!(&a.expr, Expr::Literal(value, _) if number(value).is_some_and(|n| n < -1e15));
+    if name == "substr" && arguments.get(1).is_some_and(start) {
+        return Err(refused(name, "start at 1, or a few places before it"));
+    }
+    let flags = |index: usize| arguments.get(index).and_then(|(a, _)| text_of(&a.expr));
+    let iterates = match name {
+        "regexp_count" | "regexp_instr" => true,
+        "regexp_replace" => flags(3).is_some_and(|flags| flags.contains('g')),
+        _ => false,
+    };
+    if iterates && arguments.first().is_some_and(|(a, _)| a.facts.text_bytes > ITERATED_BYTES_MAX) {
+        return Err(refused(name, "its text has at most 256 bytes, four for each character: write left(x, 64)"));
+    }
     if name.starts_with("regexp_") {
         let pattern = arguments.get(1).map(|(a, _)| a.expr.clone());
         if !pattern.is_some_and(|pattern| pattern_compiles(&pattern)) {
@@ -79,16 +92,37 @@ fn only_literals(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refu
     Ok(())
 }
 
-/// Whether the engine takes a literal as a regular expression; found by matching it with the empty text.
+/// A regular expression that goes on after each match takes time with the square of the text.
+const ITERATED_BYTES_MAX: u64 = 256;
+
+/// The most bytes of a pattern.
+const PATTERN_BYTES_MAX: usize = 1024;
+
+/// Whether the engine takes a literal as a regular expression, with and without regard to case; found by matching it
+/// with the empty text.
 pub(super) fn pattern_compiles(pattern: &Expr) -> bool {
-    let matched = BinaryExpr::new(Box::new(lit("")), Operator::RegexMatch, Box::new(pattern.clone()));
+    let matches = |op: Operator| {
+        let matched = BinaryExpr::new(Box::new(lit("")), op, Box::new(pattern.clone()));
+        constant(&Expr::BinaryExpr(matched)).is_some()
+    };
     match pattern {
         Expr::Literal(value, _) if value.is_null() => true,
-        Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.len() <= 1024 => {
-            constant(&Expr::BinaryExpr(matched)).is_some()
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.len() <= PATTERN_BYTES_MAX => {
+            matches(Operator::RegexMatch) && matches(Operator::RegexIMatch)
         }
         _ => false,
     }
+}
+
+/// Whether the engine takes the literal of `x LIKE literal`: it makes a regular expression of it, which may get too large.
+pub(super) fn like_compiles(like: &Like) -> bool {
+    let Expr::Literal(pattern, _) = like.pattern.as_ref() else { return false };
+    if pattern.is_null() {
+        return true;
+    }
+    let short = text_of(&like.pattern).is_some_and(|text| text.len() <= PATTERN_BYTES_MAX);
+    let Ok(empty) = ScalarValue::Utf8(Some(String::new())).cast_to(&pattern.data_type()) else { return false };
+    short && constant(&Expr::Like(Like { expr: Box::new(Expr::Literal(empty, None)), ..like.clone() })).is_some()
 }
 
 struct Call<'a> {
@@ -106,10 +140,57 @@ impl Call<'_> {
     }
 
     fn text(&self, index: usize) -> Option<&str> {
-        match self.arguments.get(index).map(|(a, _)| &a.expr) {
-            Some(Expr::Literal(ScalarValue::Utf8(Some(text)), _)) => Some(text),
-            _ => None,
+        self.arguments.get(index).and_then(|(a, _)| text_of(&a.expr))
+    }
+
+    /// The most bytes of an argument as a text.
+    fn bytes(&self, index: usize) -> u64 {
+        match self.arguments.get(index) {
+            Some((a, data_type)) if is_text(data_type) => a.facts.text_bytes,
+            Some(_) => PLAIN_BYTES,
+            None => 0,
         }
+    }
+
+    /// Of all arguments from `from` together.
+    fn bytes_from(&self, from: usize) -> u64 {
+        (from..self.arguments.len()).fold(0, |sum: u64, index| sum.saturating_add(self.bytes(index)))
+    }
+
+    /// The most bytes of what `lpad`, `left` and their kin cut at so many characters.
+    fn cut(&self, length: usize) -> Option<u64> {
+        let characters = self.literal(length).filter(|n| (0.0..=9e15).contains(n)).and_then(whole)?;
+        u64::try_from(characters).ok().map(|n| n.saturating_mul(4))
+    }
+
+    /// The most bytes of a text in which others were replaced.
+    fn replaced(&self) -> u64 {
+        let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX);
+        let (bytes, to) = (self.bytes(0), self.text(2).unwrap_or_default());
+        let places = bytes.saturating_add(1);
+        if self.name == "replace" {
+            return match self.text(1).map_or(0, length) {
+                0 => bytes.saturating_add(places.saturating_mul(length(to))),
+                from => bytes.saturating_mul(length(to).div_ceil(from).max(1)),
+            };
+        }
+        // Each `\1` or `$1` repeats what was matched.
+        let repeats = to.chars().filter(|c| matches!(c, '\\' | '$')).count();
+        let repeated = bytes.saturating_mul(u64::try_from(repeats).unwrap_or(u64::MAX));
+        let all = self.text(3).is_some_and(|flags| flags.contains('g'));
+        let written = length(to).saturating_mul(if all { places } else { 1 });
+        bytes.saturating_add(repeated).saturating_add(written)
+    }
+
+    /// Whether a time lies where every part and truncation of it exists, on all rows.
+    fn near(&self, index: usize) -> bool {
+        let Some((time, data_type)) = self.arguments.get(index) else { return false };
+        let most = match data_type {
+            DataType::Date32 => NEAR / DAY,
+            DataType::Timestamp(_, None) => NEAR,
+            _ => return false,
+        };
+        time.facts.holds && time.facts.range.is_some_and(|r| r.within(-most, most))
     }
 
     fn literal(&self, index: usize) -> Option<f64> {
@@ -124,12 +205,13 @@ impl Call<'_> {
         let fixed = facts.iter().all(|f| f.fixed);
         let nullable = facts.iter().any(|f| f.nullable);
         let holds = facts.iter().all(|f| f.holds);
-        let texts = facts.iter().map(|f| f.texts).max().unwrap_or(1);
-        let plain = Facts { fixed, nullable, holds, texts, ..Facts::unknown() };
+        // No function but those below gives a text that is longer than its longest argument.
+        let longest = (0..self.arguments.len()).map(|index| self.bytes(index)).max().unwrap_or(0);
+        let plain = Facts { fixed, nullable, holds, text_bytes: longest, ..Facts::unknown() };
         let failing = Facts { nullable: true, ..plain.clone() };
         let range = |i: usize| self.range(i);
         let rising = |f: fn(f64) -> f64| range(0).and_then(|r| r.map(f));
-        let sum_of_texts = || short_enough(facts.iter().fold(0_u64, |sum, f| sum.saturating_add(f.texts)));
+        let of_bytes = |bytes: u64| short_enough(bytes).map(|text_bytes| Facts { text_bytes, ..failing.clone() });
         Ok(match self.name {
             "coalesce" | "nvl" => {
                 let all_nullable = facts.iter().all(|f| f.nullable);
@@ -169,29 +251,40 @@ impl Call<'_> {
             "atan2" => Facts { range: Range::new(-3.15, 3.15), nullable: true, ..plain },
             "sin" | "cos" | "tanh" | "signum" => Facts { range: Range::new(-1.0, 1.0), nullable: true, ..plain },
             "power" => Facts { range: self.power(), ..failing },
-            "lower" | "upper" | "btrim" | "ltrim" | "rtrim" | "reverse" | "initcap" | "left" | "right" | "substr" => {
-                plain
+            // A letter in lower case may have half its bytes again, one in upper case three times as many.
+            "lower" => of_bytes(longest.saturating_mul(3).div_ceil(2))?,
+            "upper" | "initcap" => of_bytes(longest.saturating_mul(3))?,
+            "left" | "right" => {
+                Facts { text_bytes: self.cut(1).map_or(self.bytes(0), |cut| cut.min(self.bytes(0))), ..failing }
             }
-            "concat" | "concat_ws" | "overlay" => {
-                Facts { texts: sum_of_texts()?, nullable: nullable || self.name == "overlay", ..plain }
+            "substr" => {
+                Facts { text_bytes: self.cut(2).map_or(self.bytes(0), |cut| cut.min(self.bytes(0))), ..failing }
             }
-            "replace" | "regexp_replace" => {
-                let (from, to) = (self.text(1).map_or(0, str::len), self.text(2).map_or(0, str::len));
-                let longer = match self.name {
-                    "replace" => to.div_ceil(from.max(1)),
-                    _ => to.saturating_add(1),
-                };
-                let longer = u64::try_from(longer.max(1)).unwrap_or(u64::MAX);
-                Facts { texts: short_enough(texts.saturating_mul(longer))?, ..failing }
+            "concat" => of_bytes(self.bytes_from(0))?,
+            "concat_ws" => {
+                let between = u64::try_from(self.arguments.len().saturating_sub(2)).unwrap_or(u64::MAX);
+                of_bytes(self.bytes_from(1).saturating_add(self.bytes(0).saturating_mul(between)))?
+            }
+            "overlay" => of_bytes(self.bytes(0).saturating_add(self.bytes(1)))?,
+            "replace" | "regexp_replace" => of_bytes(self.replaced())?,
+            "translate" => {
+                let wider = if self.text(2).is_some_and(|to| !to.is_ascii()) { 4 } else { 1 };
+                of_bytes(self.bytes(0).saturating_mul(wider))?
             }
             "to_char" => {
-                let format = self.text(1).map_or(usize::MAX, str::len);
-                Facts { texts: short_enough(1 + u64::try_from(format / 16).unwrap_or(u64::MAX >> 1))?, ..failing }
+                let format = self.text(1).ok_or_else(|| refused(self.name, "write the format as a literal"))?;
+                if !formats(format) {
+                    return Err(refused(self.name, "this format is none, or asks for a time zone"));
+                }
+                let fields = format.bytes().filter(|byte| *byte == b'%').count();
+                // Forty for each field, and a difference of times without any.
+                let bytes = format.len().saturating_add(fields.saturating_mul(40)).saturating_add(120);
+                of_bytes(u64::try_from(bytes).unwrap_or(u64::MAX))?
             }
             "lpad" | "rpad" => {
                 let length = self.literal(1).filter(|n| (0.0..=f64::from(PADDED_MAX)).contains(n));
                 length.ok_or_else(|| refused(self.name, "pad to a literal length of at most 1024"))?;
-                Facts { texts: short_enough(texts.saturating_add(4))?, ..failing }
+                of_bytes(self.cut(1).unwrap_or(u64::MAX))?
             }
             "character_length" | "octet_length" | "strpos" => {
                 Facts { range: Range::new(0.0, f64::from(i32::MAX)), grid: Some(1.0), ..plain }
@@ -290,6 +383,27 @@ impl Call<'_> {
         };
         Ok((range, true))
     }
+}
+
+/// Whether a stored time has all fields of a format; on one that it has not, every row would fail and be NULL.
+fn formats(format: &str) -> bool {
+    StrftimeItems::new(format).all(|item| {
+        !matches!(
+            item,
+            Item::Error
+                | Item::Fixed(
+                    Fixed::TimezoneName
+                        | Fixed::TimezoneOffset
+                        | Fixed::TimezoneOffsetZ
+                        | Fixed::TimezoneOffsetColon
+                        | Fixed::TimezoneOffsetColonZ
+                        | Fixed::TimezoneOffsetDoubleColon
+                        | Fixed::TimezoneOffsetTripleColon
+                        | Fixed::RFC2822
+                        | Fixed::RFC3339
+                )
+        )
+    })
 }
 
 /// Microseconds.

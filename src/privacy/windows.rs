@@ -21,7 +21,7 @@ use datafusion::{
 
 use super::{
     expression::{refused, union},
-    facts::{Facts, number},
+    facts::{Facts, is_text, number},
     grid::Grid,
     per_person::{as_float, on_grid, total_range, u64_to_f64, without_nan},
     range::Range,
@@ -64,6 +64,7 @@ pub(super) fn window(walk: &mut Walk<'_>, window: &Window, input: Owned) -> Resu
     let mut facts: Vec<Facts> = input.facts.clone();
     let mut inner = vec![];
     let ties = ties(walk, &input);
+    short_rows(&input, &ties)?;
     for (expr, field) in window.window_expr.iter().zip(window.schema.iter().skip(shown)) {
         let Expr::WindowFunction(call) = expr.clone().unalias_nested().data else {
             return Err(refused("this window", "call a window function or an aggregate OVER (PARTITION BY person_id)"));
@@ -91,6 +92,32 @@ fn ties(walk: &mut Walk<'_>, input: &Owned) -> Vec<SortExpr> {
     used.map(|(_, column)| column.sort(true, false)).collect()
 }
 
+/// All rows of a person are in memory at once below a window: the long texts of one, where they are used above, must be
+/// few whatever the rows hold.
+fn short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
+    let scope = input.scope();
+    let bytes = |sort: &SortExpr| match &sort.expr {
+        Expr::Column(column) if scope.data_type(&sort.expr).is_ok_and(|t| is_text(&t)) => {
+            scope.facts_of(column).map_or(0, |facts| facts.text_bytes)
+        }
+        _ => 0,
+    };
+    let all = used.iter().map(bytes).filter(|bytes| *bytes > SHORT_BYTES).fold(0, u64::saturating_add);
+    match all <= ROW_BYTES_MAX {
+        true => Ok(()),
+        false => {
+            let hint = "shorten them with left(x, n), four bytes a character, or join them after the window";
+            Err(Refusal::TooComplex {
+                limit: format!("the texts of a row below a window have at most {ROW_BYTES_MAX} bytes; {hint}"),
+            })
+        }
+    }
+}
+
+/// What the catalogue declares of most texts: such are not counted.
+const SHORT_BYTES: u64 = 256;
+const ROW_BYTES_MAX: u64 = 16_384;
+
 /// One window function.
 struct One<'a, 'w> {
     walk: &'a mut Walk<'w>,
@@ -110,6 +137,8 @@ struct Over {
 }
 
 const NTH_MAX: f64 = 1_000_000.0;
+/// The most rows before or after a row that a frame reaches, unless it reaches all.
+const FRAME_ROWS_MAX: f64 = 65_536.0;
 
 impl One<'_, '_> {
     fn of(self, call: WindowFunction) -> Result<(Expr, Facts), Refusal> {
@@ -151,6 +180,11 @@ impl One<'_, '_> {
                 order_by.push(SortExpr { expr: total.expr, ..sort.clone() });
             }
         }
+        for bound in [&params.window_frame.start_bound, &params.window_frame.end_bound] {
+            if params.window_frame.units != WindowFrameUnits::Range && !few_rows(bound) {
+                return Err(refused("this frame", "reach UNBOUNDED or a literal number of at most 65,536 rows"));
+            }
+        }
         let by_owner_alone = owners == partition_by.len();
         Ok(Over { partition_by, order_by, frame: params.window_frame.clone(), by_owner_alone })
     }
@@ -165,6 +199,10 @@ impl One<'_, '_> {
         let name = function.name().to_owned();
         if params.distinct || params.filter.is_some() {
             return Err(refused(&name, "without DISTINCT or FILTER"));
+        }
+        // What it sees is the partition, whatever its frame; the engine computes the ends of a frame nevertheless.
+        if over.frame.units == WindowFrameUnits::Range && !peers(&over.frame) {
+            return Err(refused("RANGE with an offset", "leave the frame out, or use ROWS"));
         }
         let rows = Range::new(1.0, u64_to_f64(self.input.rows_max.max(1)));
         let counted = Facts { nullable: false, range: rows, grid: Some(1.0), ..Facts::unknown() };
@@ -374,6 +412,16 @@ fn literal(expr: Option<&Expr>) -> Option<f64> {
 
 fn unbounded(bound: &WindowFrameBound) -> bool {
     matches!(bound, WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) if value.is_null())
+}
+
+/// Whether a ROWS or GROUPS frame ends where counting rows cannot overflow.
+fn few_rows(bound: &WindowFrameBound) -> bool {
+    match bound {
+        WindowFrameBound::CurrentRow => true,
+        WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) => {
+            value.is_null() || number(value).is_some_and(|rows| (0.0..=FRAME_ROWS_MAX).contains(&rows))
+        }
+    }
 }
 
 /// Whether a RANGE frame ends at peers of the current row or at the ends of the partition.

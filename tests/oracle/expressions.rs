@@ -45,7 +45,7 @@ pub struct Gen {
 
 const FLOATS: [&str; 9] =
     ["0.0", "0.5", "1e308", "-1e308", "1e-320", "CAST('NaN' AS DOUBLE)", "CAST('-Infinity' AS DOUBLE)", "-0.0", "1e19"];
-const INTS: [&str; 9] = [
+const INTS: [&str; 13] = [
     "0",
     "-1",
     "1",
@@ -55,7 +55,16 @@ const INTS: [&str; 9] = [
     "9007199254740993",
     "2147483648",
     "-3",
+    "CAST('-9223372036854775808' AS BIGINT)",
+    "CAST('9223372036854775807' AS BIGINT)",
+    "980000000000000",
+    "2000000000",
 ];
+
+/// The least integer, which some literals cannot say.
+pub const LEAST: &str = "CAST('-9223372036854775808' AS BIGINT)";
+/// So many days later is within, at the end of, or outside the calendar.
+pub const FAR_DAYS: [&str; 5] = ["2000000000", "95000001", "80000000", "2147483647", "200001"];
 
 impl Gen {
     pub fn one_in(&mut self, n: u32) -> bool {
@@ -116,7 +125,11 @@ impl Gen {
             // What plain SQL makes of a date and a number is another thing.
             (_, Ty::Date) if self.wild && self.one_in(2) => {
                 self.label("date and days");
-                let (date, days) = (self.leaf(cols, Ty::Date), self.expr(cols, Ty::Int, depth - 1));
+                let date = self.leaf(cols, Ty::Date);
+                let days = match self.one_in(3) {
+                    true => (*self.pick(&FAR_DAYS)).to_owned(),
+                    false => self.expr(cols, Ty::Int, depth - 1),
+                };
                 format!("({date} {} {days})", self.pick(&["+", "-"]))
             }
             (_, Ty::Date | Ty::Stamp) => self.leaf(cols, ty),
@@ -165,7 +178,10 @@ impl Gen {
             Ty::Text => (Ty::Int, "VARCHAR"),
             Ty::Date if self.wild => (*self.pick(&[Ty::Int, Ty::Text, Ty::Stamp]), "DATE"),
             Ty::Date => (Ty::Stamp, "DATE"),
-            Ty::Stamp if self.wild => (*self.pick(&[Ty::Int, Ty::Text, Ty::Date, Ty::Float]), "TIMESTAMP"),
+            Ty::Stamp if self.wild => {
+                let to = ["TIMESTAMP", "TIMESTAMP", "TIMESTAMP(0)", "TIMESTAMP(3)", "TIMESTAMP(6)", "TIMESTAMP(9)"];
+                (*self.pick(&[Ty::Int, Ty::Text, Ty::Date, Ty::Float, Ty::Stamp]), *self.pick(&to))
+            }
             Ty::Stamp => (Ty::Date, "TIMESTAMP"),
             Ty::Bool if self.wild => (*self.pick(&[Ty::Int, Ty::Text]), "BOOLEAN"),
             Ty::Bool => return self.boolean(cols, depth - 1),
@@ -309,7 +325,10 @@ impl Gen {
             }
             4 => {
                 self.label("fn:substr");
-                let from = if self.wild { *self.pick(&["1", "0", "-3", "2", "9223372036854775807"]) } else { "1" };
+                let from = match self.wild {
+                    true => *self.pick(&["1", "0", "-3", "2", "9223372036854775807", LEAST]),
+                    false => "1",
+                };
                 let long = if self.wild { *self.pick(&["2", "0", "9223372036854775807", "1"]) } else { "2" };
                 if self.one_in(3) { format!("substr({a}, {from})") } else { format!("substr({a}, {from}, {long})") }
             }
@@ -317,7 +336,7 @@ impl Gen {
                 let call = *self.pick(&["left", "right"]);
                 self.label(if call == "left" { "fn:left" } else { "fn:right" });
                 let long = match self.wild {
-                    true => *self.pick(&["1", "0", "-1", "9223372036854775807", "(-9223372036854775807 - 1)"]),
+                    true => *self.pick(&["1", "0", "-1", "9223372036854775807", LEAST]),
                     false => "1",
                 };
                 format!("{call}({a}, {long})")
@@ -378,7 +397,7 @@ impl Gen {
                 let like = *self.pick(&["LIKE", "NOT LIKE", "ILIKE"]);
                 self.label("like");
                 let pattern = match self.wild {
-                    true => *self.pick(&["%a%", "_", "a\\", "%\\%%", "", "a_c", "(%"]),
+                    true => *self.pick(&["%a%", "_", "a\\", "%\\%%", "", "a_c", "(%", "%_%_%_%_%_%_%a"]),
                     false => *self.pick(&["%a%", "_", "a%", "a_c"]),
                 };
                 format!("({} {like} '{pattern}')", self.expr(cols, Ty::Text, depth))

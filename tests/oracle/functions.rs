@@ -2,9 +2,76 @@
 
 use rand::Rng;
 
-use super::expressions::{Col, Gen, Ty};
+use super::expressions::{Col, FAR_DAYS, Gen, LEAST, Ty};
 
 impl Gen {
+    /// A date that may lie outside the calendar.
+    fn far_date(&mut self, cols: &[Col], depth: u32) -> String {
+        self.label("far date");
+        let date = self.expr(cols, Ty::Date, depth);
+        let days = *self.pick(&FAR_DAYS);
+        match self.rng.random_range(0..4) {
+            0 => format!("({date} + {days})"),
+            1 => format!("({date} - {days})"),
+            2 => format!(
+                "DATEADD(month, {}, {date})",
+                self.pick(&["2147483647", "2147483646", "-2147483648", "3000000"])
+            ),
+            _ => format!("CAST({} AS DATE)", self.far_stamp(cols, depth)),
+        }
+    }
+
+    /// A timestamp of any unit that may lie outside the calendar.
+    fn far_stamp(&mut self, cols: &[Col], depth: u32) -> String {
+        self.label("far timestamp");
+        let number = self.expr(cols, Ty::Int, depth);
+        let scale = *self.pick(&["980000000000000", "9000000000000", "1000000", "1"]);
+        match self.rng.random_range(0..6) {
+            0 | 1 => format!("CAST({number} * {scale} AS TIMESTAMP({}))", self.pick(&["0", "3", "6", "9"])),
+            2 => format!("to_timestamp_micros({number} * {scale})"),
+            3 => format!("to_timestamp_seconds({number} * {scale})"),
+            4 => format!("from_unixtime({number} * {scale})"),
+            _ => format!("to_timestamp_millis({number} * {scale})"),
+        }
+    }
+
+    /// A call that fails, grows or takes long on some rows, where nobody sees to it.
+    fn odd_text_call(&mut self, cols: &[Col], depth: u32) -> String {
+        let a = self.expr(cols, Ty::Text, depth);
+        match self.rng.random_range(0..16) {
+            0 => format!("CAST({} AS VARCHAR)", self.far_date(cols, depth)),
+            1 => format!("CAST({} AS VARCHAR)", self.far_stamp(cols, depth)),
+            2 => format!("concat('on ', {})", self.far_date(cols, depth)),
+            3 => format!("({} || {a})", self.far_date(cols, depth)),
+            4 => format!("concat_ws('-', {}, {a})", self.far_stamp(cols, depth)),
+            5 => {
+                let far = if self.one_in(2) { self.far_stamp(cols, depth) } else { self.far_date(cols, depth) };
+                format!("to_char({far}, '{}')", self.pick(&["%c", "%Y-%m", "%s", "%", "%Q", "%:z", "%9f", ""]))
+            }
+            6 => format!("lpad({a}, 1024, 'é')"),
+            7 => format!(
+                "concat({})",
+                vec![format!("lpad({a}, {}, 'é')", self.pick(&["64", "200", "255"])); 4].join(", ")
+            ),
+            8 => format!("concat({})", vec![format!("lpad({a}, 1024, 'é')"); 51].join(", ")),
+            9 => format!("upper(rpad({a}, {}, 'ΐ'))", self.pick(&["64", "341", "342"])),
+            10 => format!("replace({a}, '{}', 'é')", self.pick(&["", "a"])),
+            11 => format!(
+                "regexp_replace({a}, '{}', '{}', 'g')",
+                self.pick(&["", "(.)", "a.*b|a"]),
+                self.pick(&["", "\\1\\1"])
+            ),
+            12 => format!("split_part({a}, '', {})", self.pick(&[LEAST, "9223372036854775807", "1"])),
+            13 => format!(
+                "overlay({a} PLACING 'x' FROM {} FOR {})",
+                self.pick(&["0", "9223372036854775807", "1"]),
+                self.pick(&[LEAST, "2"])
+            ),
+            14 => format!("substr_index({a}, '', {})", self.pick(&[LEAST, "9223372036854775807", "-1"])),
+            _ => format!("translate({a}, 'ab', '東')"),
+        }
+    }
+
     /// A call of one of the functions of the table that give `ty`; wild ones may fail on any row.
     pub fn call(&mut self, cols: &[Col], ty: Ty, depth: u32) -> String {
         match ty {
@@ -21,7 +88,17 @@ impl Gen {
         let (a, b) = (self.expr(cols, Ty::Int, depth), self.expr(cols, Ty::Int, 0));
         let text = self.expr(cols, Ty::Text, depth);
         let (stamp, other) = (self.expr(cols, Ty::Stamp, depth), self.literal(Ty::Stamp));
-        let (label, call) = match self.rng.random_range(0..16) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 20 } else { 16 }) {
+            16 => ("fn:datediff", format!("DATEDIFF(day, {}, {})", self.far_date(cols, depth), self.literal(Ty::Date))),
+            17 => {
+                let part = *self.pick(&["year", "week", "doy", "hour", "second"]);
+                ("part of a far time", format!("CAST(date_part('{part}', {}) AS BIGINT)", self.far_stamp(cols, depth)))
+            }
+            18 => (
+                "fn:regexp_count",
+                format!("regexp_count(lpad({text}, {}, 'a'), 'a.*b|a')", self.pick(&["64", "1024"])),
+            ),
+            19 => ("fn:character_length", format!("character_length({})", self.odd_text_call(cols, depth))),
             0 => ("fn:ascii", format!("ascii({text})")),
             1 => ("fn:bit_length", format!("bit_length({text})")),
             2 => ("fn:regexp_count", format!("regexp_count({text}, '[ab]')")),
@@ -46,7 +123,12 @@ impl Gen {
 
     fn float_call(&mut self, cols: &[Col], depth: u32) -> String {
         let (a, b) = (self.expr(cols, Ty::Float, depth), self.expr(cols, Ty::Float, 0));
-        let (label, call) = match self.rng.random_range(0..16) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 18 } else { 16 }) {
+            16 => {
+                let other = self.literal(Ty::Date);
+                ("fn:months_between", format!("MONTHS_BETWEEN({}, {other})", self.far_date(cols, depth)))
+            }
+            17 => ("fn:epoch", format!("date_part('epoch', {})", self.far_stamp(cols, depth))),
             0 => ("fn:signum", format!("signum({a})")),
             1 => ("fn:cbrt", format!("cbrt({a})")),
             2 => ("fn:atan", format!("atan({a})")),
@@ -75,7 +157,8 @@ impl Gen {
         let (a, b) = (self.expr(cols, Ty::Text, depth), self.expr(cols, Ty::Text, 0));
         let (date, stamp) = (self.expr(cols, Ty::Date, depth), self.expr(cols, Ty::Stamp, depth));
         let number = self.expr(cols, Ty::Int, depth);
-        let (label, call) = match self.rng.random_range(0..13) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 17 } else { 13 }) {
+            13..=16 => ("odd text", self.odd_text_call(cols, depth)),
             0 => ("fn:replace", format!("replace({a}, 'a', 'bb')")),
             1 => ("fn:translate", format!("translate({a}, 'ab', 'xy')")),
             2 => ("fn:split_part", format!("split_part({a}, 'b', {})", self.pick(&["1", "2", "-1"]))),
@@ -97,7 +180,9 @@ impl Gen {
     fn date_call(&mut self, cols: &[Col], depth: u32) -> String {
         let (date, stamp) = (self.expr(cols, Ty::Date, depth), self.expr(cols, Ty::Stamp, depth));
         let year = self.date_part(cols, depth);
-        let (label, call) = match self.rng.random_range(0..9) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 11 } else { 9 }) {
+            9 => ("far date", self.far_date(cols, depth)),
+            10 => ("far date", format!("CAST({} AS DATE)", self.far_stamp(cols, depth))),
             0 | 1 => ("date + interval", format!("({date} + {})", self.interval())),
             2 => ("date - interval", format!("({date} - {})", self.interval())),
             3 => ("fn:make_date", format!("make_date(CAST({year} AS INT), 1, 1)")),
@@ -119,7 +204,9 @@ impl Gen {
 
     fn stamp_call(&mut self, cols: &[Col], depth: u32) -> String {
         let stamp = self.expr(cols, Ty::Stamp, depth);
-        let (label, call) = match self.rng.random_range(0..8) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 10 } else { 8 }) {
+            8 => ("far timestamp", self.far_stamp(cols, depth)),
+            9 => ("far timestamp", format!("CAST({} AS TIMESTAMP)", self.far_date(cols, depth))),
             0 | 1 => ("timestamp + interval", format!("({stamp} + {})", self.interval())),
             2 => ("timestamp - interval", format!("({stamp} - {})", self.interval())),
             3 => ("fn:date_trunc", format!("date_trunc('{}', {stamp})", self.pick(&["month", "hour", "day"]))),
@@ -142,7 +229,9 @@ impl Gen {
 
     fn test_call(&mut self, cols: &[Col], depth: u32) -> String {
         let text = self.expr(cols, Ty::Text, depth);
-        let (label, call) = match self.rng.random_range(0..7) {
+        let (label, call) = match self.rng.random_range(0..if self.wild { 9 } else { 7 }) {
+            7 => ("far time", format!("({} IS NULL)", self.far_date(cols, depth))),
+            8 => ("far time", format!("(-({} - {}) IS NULL)", self.far_stamp(cols, depth), self.literal(Ty::Stamp))),
             0 => ("fn:regexp_like", format!("regexp_like({text}, '^[ab]')")),
             1 => ("regular expression", format!("({text} ~ 'a.c')")),
             2 => ("regular expression", format!("({text} !~* 'B')")),

@@ -179,6 +179,22 @@ impl Gen {
             " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
             " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
         ]);
+        // An offset that no count of rows can follow is refused.
+        let rows = match self.wild && self.one_in(12) {
+            true => {
+                self.label("frame: far offsets");
+                *self.pick(&[
+                    " ROWS BETWEEN 18446744073709551615 FOLLOWING AND UNBOUNDED FOLLOWING",
+                    " ROWS BETWEEN 18446744073709551614 FOLLOWING AND 18446744073709551615 FOLLOWING",
+                    " ROWS BETWEEN 18446744073709551615 PRECEDING AND CURRENT ROW",
+                    " ROWS BETWEEN 65536 PRECEDING AND 65536 FOLLOWING",
+                    " ROWS BETWEEN 65535 FOLLOWING AND 65536 FOLLOWING",
+                    " GROUPS BETWEEN 18446744073709551615 PRECEDING AND 3 FOLLOWING",
+                    " GROUPS BETWEEN 1 PRECEDING AND 65536 FOLLOWING",
+                ])
+            }
+            false => rows,
+        };
         let rows = if order.is_empty() { "" } else { rows };
         if self.one_in(5)
             && let Some(window) = self.window_of_days(&plain, &partition)
@@ -203,7 +219,10 @@ impl Gen {
             4 | 5 => {
                 let call = *self.pick(&["lag", "lead"]);
                 self.label("window: lag/lead");
-                let shift = *self.pick(&["", ", 1", ", 2", ", 1, NULL"]);
+                let shift = match self.wild && self.one_in(4) {
+                    true => *self.pick(&[", 1000000", ", -1000000", ", 9223372036854775807", ", 0"]),
+                    false => *self.pick(&["", ", 1", ", 2", ", 1, NULL"]),
+                };
                 (format!("{call}({}{shift}) {total})", value.0), value.1, false)
             }
             6 => {

@@ -3,7 +3,10 @@
 //! Whoever may ask may send any text: none may overflow the stack of the thread that reads it, nor keep it busy for long,
 //! whether it is answered or refused.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use super::Shapes;
 
@@ -90,28 +93,6 @@ fn joins_that_are_cut_on_both_sides_do_not_double_without_end() {
     verdict_in_time(format!("SELECT COUNT(*) FROM ({inner}) AS q"));
 }
 
-/// The positions in which `sql` uses the column of a table.
-fn positions(sql: &str, table: &str, column: &str) -> Vec<sekisho::terms::Position> {
-    use sekisho::sql::{Call, Limits, Parameters, admit, parse};
-    let shapes = Shapes::omop();
-    let Ok(Call::Ask(statement)) = parse(sql, &Limits::default()) else { panic!("{sql}: not a question") };
-    let today = chrono::NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
-    let question = admit(*statement, &shapes.directory, today, Parameters::Bound(vec![]), &Limits::default()).unwrap();
-    let uses = &question.touched().columns;
-    uses.iter().filter(|u| u.table == table && u.column == column).map(|u| u.position).collect()
-}
-
-#[test]
-fn a_column_that_distinct_on_passes_under_another_name_counts_where_it_is_used() {
-    use sekisho::terms::Position;
-    let renamed = "SELECT z, COUNT(*) FROM (SELECT DISTINCT ON (person_id) person_id, gender_concept_id AS z \
-                   FROM person ORDER BY person_id, year_of_birth) AS q GROUP BY z";
-    assert!(positions(renamed, "person", "gender_concept_id").contains(&Position::Group), "grouped under another name");
-    let swapped = "SELECT SUM(month_of_birth) FROM (SELECT DISTINCT ON (person_id) person_id, \
-                   year_of_birth AS month_of_birth FROM person ORDER BY person_id, day_of_birth) AS q";
-    assert!(positions(swapped, "person", "year_of_birth").contains(&Position::Aggregate), "under another's name");
-}
-
 #[test]
 fn a_person_whose_rows_all_miss_each_other_in_a_full_join_has_the_rows_of_both_sides() {
     let missing = "SELECT COUNT(*) FROM person AS p FULL JOIN death AS d ON p.person_id = d.person_id \
@@ -147,5 +128,91 @@ async fn odd_places_of_a_subquery_show_no_rows() {
          (SELECT 1 FROM vocab.concept AS e WHERE e.concept_id = a.gender_concept_id))",
     ] {
         assert_ne!(shapes.verdict(refused).await, "answered", "{refused}");
+    }
+}
+
+/// What is refused in words, whatever the rows: over rows it would fail, or take memory or time, where a row exists alone.
+#[tokio::test]
+async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
+    let shapes = Shapes::omop();
+    let visits = |condition: String| format!("SELECT COUNT(*) FROM visit_occurrence WHERE {condition}");
+    let text = "CAST(visit_concept_id AS VARCHAR)";
+    let padded = format!("lpad({text}, 1024, 'é')");
+    let many = vec![padded.clone(); 51].join(", ");
+    let framed = |frame: &str| {
+        format!(
+            "SELECT COUNT(*) FROM (SELECT COUNT(*) OVER (PARTITION BY person_id ORDER BY visit_start_date {frame}) AS n \
+             FROM visit_occurrence) AS w WHERE n > 1"
+        )
+    };
+    let ranked = "SELECT COUNT(*) FROM (SELECT rank() OVER (PARTITION BY person_id ORDER BY visit_start_date RANGE BETWEEN \
+                  INTERVAL '3000000' MONTH PRECEDING AND CURRENT ROW) AS n FROM visit_occurrence) AS w WHERE n > 1";
+    let longest = format!(
+        "SELECT COUNT(*) FROM (SELECT person_id, STRING_AGG({text}, '{}' ORDER BY visit_start_date) AS path \
+         FROM visit_occurrence GROUP BY person_id) AS p WHERE path IS NULL",
+        "-".repeat(65)
+    );
+    let mut wrong = vec![];
+    for (code, sql) in [
+        ("function_not_allowed", framed("ROWS BETWEEN 18446744073709551615 FOLLOWING AND UNBOUNDED FOLLOWING")),
+        (
+            "function_not_allowed",
+            framed("ROWS BETWEEN 18446744073709551614 FOLLOWING AND 18446744073709551615 FOLLOWING"),
+        ),
+        ("function_not_allowed", framed("ROWS BETWEEN 18446744073709551615 PRECEDING AND CURRENT ROW")),
+        ("function_not_allowed", framed("GROUPS BETWEEN 18446744073709551615 PRECEDING AND CURRENT ROW")),
+        ("function_not_allowed", framed("ROWS BETWEEN 65537 PRECEDING AND CURRENT ROW")),
+        ("function_not_allowed", ranked.to_owned()),
+        ("too_complex", visits(format!("concat({many}) IS NULL"))),
+        ("too_complex", visits(format!("({padded} || 'x') IS NULL"))),
+        ("too_complex", visits(format!("upper({padded}) IS NULL"))),
+        ("too_complex", visits(format!("replace({padded}, '', 'é') IS NULL"))),
+        ("too_complex", visits(format!("regexp_replace(lpad({text}, 64, 'a'), '', '{}', 'g') IS NULL", "é".repeat(9)))),
+        ("function_not_allowed", visits(format!("regexp_count({padded}, 'a.*b|a') > 1"))),
+        ("function_not_allowed", visits(format!("regexp_instr({padded}, 'a.*b|a') > 1"))),
+        ("function_not_allowed", visits(format!("regexp_replace({padded}, 'a.*b|a', '', 'g') = ''"))),
+        ("function_not_allowed", visits(format!("{text} LIKE '{}'", "_".repeat(2000)))),
+        ("function_not_allowed", longest),
+    ] {
+        let verdict = shapes.verdict(&sql).await;
+        if !verdict.starts_with(&format!("{code}:")) {
+            wrong.push(format!("{verdict}\n    {}", sql.chars().take(300).collect::<String>()));
+        }
+    }
+    // What people write is far from all of it.
+    for sql in [
+        framed("ROWS BETWEEN 65536 PRECEDING AND 3 FOLLOWING"),
+        visits(format!("concat({text}, ' ', CAST(visit_start_date AS VARCHAR), ' ', {text}) LIKE '9%'")),
+        visits(format!("upper(lower({text} || '-' || {text})) = 'X'")),
+        visits(format!("regexp_count({text}, '[0-9]') > 3 AND regexp_replace({text}, '0+', '', 'g') = '92'")),
+        "SELECT COUNT(*) FROM condition_occurrence o JOIN concept c ON c.concept_id = o.condition_concept_id \
+         WHERE lower(concat(c.concept_name, ' ', c.vocabulary_id)) LIKE '%diabetes%'"
+            .to_owned(),
+        "SELECT path, COUNT(*) FROM (SELECT person_id, STRING_AGG(drug_concept_id::text, ' > ' ORDER BY \
+         drug_era_start_date) || '.' AS path FROM drug_era GROUP BY person_id) t GROUP BY path"
+            .to_owned(),
+    ] {
+        let verdict = shapes.verdict(&sql).await;
+        if verdict != "answered" {
+            wrong.push(format!("{verdict}\n    {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn dates_that_leave_the_calendar_on_every_day_keep_nobody_busy_before_the_charge() {
+    let shifted = |index: u32| format!("DATEADD(month, {}, visit_start_date)", 2_147_483_647 - index);
+    let nulls: Vec<String> = (0..40).map(|index| format!("{} IS NULL", shifted(index))).collect();
+    let columns: Vec<String> = (0..40).map(|index| format!("{} AS d{index}", shifted(index))).collect();
+    let texts: Vec<String> = (0..40).map(|index| format!("CAST({} AS VARCHAR) AS t{index}", shifted(index))).collect();
+    for sql in [
+        format!("SELECT COUNT(*) FROM visit_occurrence WHERE {}", nulls.join(" AND ")),
+        format!("SELECT COUNT(d39) FROM (SELECT person_id, {} FROM visit_occurrence) AS v", columns.join(", ")),
+        format!("SELECT COUNT(t39) FROM (SELECT person_id, {} FROM visit_occurrence) AS v", texts.join(", ")),
+    ] {
+        let began = Instant::now();
+        verdict_in_time(sql);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }
