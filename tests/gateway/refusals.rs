@@ -377,6 +377,105 @@ async fn a_column_is_refused_by_name_in_every_position_that_the_permit_does_not_
     assert_eq!(kept.code(), "not_granted", "an answer kept under another permit opens nothing");
 }
 
+/// What hanako may do with years of birth and with measured values under `id`: only this.
+fn only(id: &str, position: Position) -> Permit {
+    let of = |column: &str| {
+        let own = BTreeSet::from([position]);
+        BTreeMap::from([("person_id".to_owned(), BTreeSet::from(Position::ALL)), (column.to_owned(), own)])
+    };
+    let mut permit = wide(id, "hanako");
+    permit.grants = BTreeMap::from([
+        ("demo.person".to_owned(), of("year_of_birth")),
+        ("demo.measurement".to_owned(), of("value_as_number")),
+    ]);
+    permit
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_detour_leads_a_column_out_of_the_one_position_that_the_permit_lists() {
+    const FIRST: &str = "(SELECT q.year_of_birth FROM demo.person q WHERE q.person_id = p.person_id \
+                         ORDER BY q.year_of_birth LIMIT 1)";
+    const GREATEST: &str = "(SELECT MAX(q.year_of_birth) FROM demo.person q WHERE q.person_id = p.person_id)";
+    const GREATEST_OF_EACH: &str =
+        "(SELECT person_id, MAX(year_of_birth) AS y FROM demo.person GROUP BY person_id) AS r";
+    let first_of_each = format!("(SELECT p.person_id, {FIRST} AS y FROM demo.person p) AS r");
+    let greatest_of_each = format!("(SELECT p.person_id, {GREATEST} AS y FROM demo.person p) AS r");
+    let plain = |sql: &str| sql.to_owned();
+    let (filter, aggregate) = (Position::Filter, Position::Aggregate);
+    let house = House::new().await;
+    for position in [filter, aggregate] {
+        house.grant(only(&format!("P-{position}").to_uppercase(), position)).await;
+    }
+    let [filters, aggregates] = ["P-FILTER", "P-AGGREGATE"];
+    for (permit, sql) in [
+        (filters, "SELECT COUNT(*) FROM demo.person WHERE year_of_birth > 1950"),
+        (filters, "SELECT COUNT(DISTINCT person_id) FROM demo.person WHERE year_of_birth > 1950"),
+        (aggregates, "SELECT AVG(year_of_birth) FROM demo.person"),
+        (aggregates, "SELECT COUNT(DISTINCT person_id) FROM demo.measurement"),
+    ] {
+        house.asker("hanako", permit).await.ask(sql).await;
+    }
+    let spent = [filters, aggregates].map(|permit| house.spent_of_permit(permit));
+    let years = "demo.person.year_of_birth";
+    for (permit, named, sql) in [
+        (filters, format!("{years} (aggregate)"), format!("SELECT SUM({FIRST}) FROM demo.person p")),
+        (filters, format!("{years} (aggregate)"), format!("SELECT AVG({FIRST}) FROM demo.person p")),
+        (filters, format!("{years} (group)"), format!("SELECT y, COUNT(*) FROM {first_of_each} GROUP BY y")),
+        (
+            filters,
+            plain("demo.measurement.value_as_number (aggregate)"),
+            plain(
+                "SELECT MEDIAN((SELECT m.value_as_number FROM demo.measurement m WHERE m.person_id = p.person_id \
+                 ORDER BY m.value_as_number LIMIT 1)) FROM demo.person p",
+            ),
+        ),
+        (
+            filters,
+            format!("{years} (group)"),
+            plain("SELECT DISTINCT year_of_birth FROM demo.person WHERE year_of_birth > 0"),
+        ),
+        (
+            filters,
+            format!("{years} (group)"),
+            plain(
+                "SELECT year_of_birth FROM demo.person WHERE year_of_birth > 0 \
+                 UNION SELECT year_of_birth FROM demo.person WHERE year_of_birth > 0",
+            ),
+        ),
+        (
+            filters,
+            format!("{years} (group)"),
+            plain("SELECT COUNT(*) FROM (SELECT DISTINCT year_of_birth FROM demo.person WHERE year_of_birth > 0) AS q"),
+        ),
+        (
+            filters,
+            format!("{years} (group)"),
+            plain(
+                "SELECT v.n, COUNT(*) FROM demo.person p JOIN (VALUES (1950), (1951)) AS v(n) \
+                 ON p.year_of_birth = v.n GROUP BY v.n",
+            ),
+        ),
+        (aggregates, format!("{years} (group)"), format!("SELECT y, COUNT(*) FROM {greatest_of_each} GROUP BY y")),
+        (
+            aggregates,
+            format!("{years} (filter)"),
+            format!("SELECT COUNT(*) FROM demo.person p WHERE {GREATEST} > 1950"),
+        ),
+        (aggregates, format!("{years} (group)"), format!("SELECT DISTINCT y FROM {GREATEST_OF_EACH}")),
+        (
+            aggregates,
+            format!("{years} (filter)"),
+            plain("SELECT SUM(CASE WHEN year_of_birth = 1950 THEN 1 ELSE 0 END) FROM demo.person"),
+        ),
+    ] {
+        let refusal = house.asker("hanako", permit).await.refusal(&sql).await;
+        let by_name = matches!(&refusal, Refusal::NotGranted { what } if what.contains(&named));
+        assert!(by_name, "{permit}: {refusal}, not {named}\n    {sql}");
+        in_our_words(&refusal, &sql);
+    }
+    assert_eq!([filters, aggregates].map(|permit| house.spent_of_permit(permit)), spent);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn administration_is_for_its_roles_and_refusals_of_it_are_on_record() {
     let house = House::new().await;

@@ -7,6 +7,7 @@
 
 pub(crate) mod forms;
 mod hostile;
+mod positions;
 pub(crate) mod shapes;
 
 use sekisho::{
