@@ -12,7 +12,7 @@ use datafusion::{
     },
     catalog::TableProvider,
     common::tree_node::{Transformed, TransformedResult, TreeNode},
-    logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ident},
+    logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, ident},
     physical_plan::collect,
     prelude::{DataFrame, SessionContext},
 };
@@ -20,6 +20,7 @@ use datafusion::{
 use super::{
     Engine, EngineFault, RangedTables,
     local::{Placed, bind},
+    yielding::yielding,
 };
 use crate::privacy::{Analysis, Noisy};
 
@@ -35,14 +36,14 @@ pub struct Finished {
 /// Post-processing of `noisy` as the question says: free, and a function of what was released alone.
 ///
 /// # Errors
-/// [`EngineFault`] where the engine cannot run the last steps.
+/// [`EngineFault`] where the engine cannot run the last steps, or they fail on these values.
 pub async fn finish(
     engine: &Engine,
     analysis: &Analysis,
     noisy: &Noisy,
     tables: &dyn RangedTables,
 ) -> Result<Finished, EngineFault> {
-    let plan = without_division_by_zero(analysis.finish().clone())?;
+    let plan = total(analysis.finish().clone())?;
     let mut finished = run(engine, plan, tables, &Placed::after(noisy)?).await?;
     let mut fields = vec![];
     for (index, field) in finished.schema.fields().iter().enumerate() {
@@ -63,9 +64,10 @@ pub(super) async fn rehearse(
     tables: &dyn RangedTables,
     placed: &Placed,
 ) -> Result<(), EngineFault> {
-    let plan = without_division_by_zero(analysis.finish().clone())?;
+    let plan = total(analysis.finish().clone())?;
     let bound = bind(plan, tables, placed, None)?;
-    let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;
+    let physical =
+        engine.state().create_physical_plan(&bound).await.and_then(yielding).map_err(EngineFault::planned)?;
     collect(physical, engine.state().task_ctx()).await.map(|_| ()).map_err(EngineFault::planned)
 }
 
@@ -116,7 +118,8 @@ async fn run(
     placed: &Placed,
 ) -> Result<Finished, EngineFault> {
     let bound = bind(plan, tables, placed, None)?;
-    let physical = engine.state().create_physical_plan(&bound).await.map_err(EngineFault::planned)?;
+    let physical =
+        engine.state().create_physical_plan(&bound).await.and_then(yielding).map_err(EngineFault::planned)?;
     let schema = physical.schema();
     let batches = collect(physical, engine.state().task_ctx()).await.map_err(EngineFault::run)?;
     Ok(Finished { schema, batches })
@@ -138,8 +141,9 @@ fn retype(batches: &[RecordBatch], schema: &SchemaRef) -> Result<Vec<RecordBatch
         .collect()
 }
 
-/// A quotient of released values is NULL where the divisor is zero, as over persons' rows.
-fn without_division_by_zero(plan: LogicalPlan) -> Result<LogicalPlan, EngineFault> {
+/// A quotient of released values is NULL where the divisor is zero, and a cast where the value does not fit, as over persons'
+/// rows.
+fn total(plan: LogicalPlan) -> Result<LogicalPlan, EngineFault> {
     plan.transform_up(|node| {
         let schemas: Vec<_> = node.inputs().into_iter().map(|input| Arc::clone(input.schema())).collect();
         node.map_expressions(|expr| {
@@ -158,13 +162,18 @@ fn without_division_by_zero(plan: LogicalPlan) -> Result<LogicalPlan, EngineFaul
                     };
                     Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(left, op, Box::new(right)))))
                 }
+                Expr::Cast(Cast { expr, field }) if !matches!(*expr, Expr::Literal(..)) => {
+                    Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field })))
+                }
                 other => Ok(Transformed::no(other)),
             })?;
             Ok(match changed.transformed && changed.data.schema_name().to_string() != name {
                 true => changed.update_data(|e| e.alias(name)),
                 false => changed,
             })
-        })
+        })?
+        // What may be NULL now has to be said to the steps above.
+        .map_data(LogicalPlan::recompute_schema)
     })
     .data()
     .map_err(EngineFault::planned)

@@ -26,6 +26,7 @@ use super::{
     person_aggregate::Fold,
     sides::smaller_first,
     sums::{Sums, merge, seal},
+    yielding::yielding,
 };
 use crate::{
     privacy::{Analysis, Exact, Filled, Noisy, Release, placeholder},
@@ -204,7 +205,8 @@ impl Engine {
         range: Option<u32>,
     ) -> Result<Arc<dyn ExecutionPlan>, EngineFault> {
         let bound = bind(plan.clone(), tables, filled, range)?;
-        self.state.query_planner().create_physical_plan(&bound, &self.state).await.map_err(EngineFault::planned)
+        let physical = self.state.query_planner().create_physical_plan(&bound, &self.state).await;
+        physical.and_then(yielding).map_err(EngineFault::planned)
     }
 }
 

@@ -20,6 +20,7 @@ mod sides;
 mod sums;
 mod tables;
 mod version_key;
+mod yielding;
 
 pub use cost::{Sizes, Work, estimate};
 pub use fault::EngineFault;

@@ -4,6 +4,7 @@ use std::{future::Future, net::IpAddr, sync::Arc};
 
 use datafusion::arrow::record_batch::RecordBatch;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use tonic::{
     Request,
     metadata::{KeyAndValueRef, MetadataMap},
@@ -13,7 +14,7 @@ use tracing::Instrument;
 
 use super::{connections::PeerInfo, desk::Desk};
 use crate::{
-    gateway::{Gateway, Release, Session, Shape},
+    gateway::{Gateway, Release, Session, Shape, while_waited_for},
     terms::{Language, Refusal},
 };
 
@@ -73,13 +74,16 @@ impl Caller {
         self.undisturbed(async move { gateway.answer(&session, &sql, parameters.as_ref()).await }).await
     }
 
-    /// Runs to the end even when the client hangs up: what is reserved must be settled, and cancelling tells nothing.
+    /// Runs to the end even when the client hangs up: what is reserved must be settled, and cancelling tells nothing. What
+    /// is about nobody hears of it and ends.
     async fn undisturbed<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
         let caller = self.clone();
-        let task = tokio::spawn(async move { caller.under_headers(work).await }.in_current_span());
+        let (_waiting, waited_for) = watch::channel(());
+        let call = while_waited_for(waited_for, async move { caller.under_headers(work).await });
+        let task = tokio::spawn(call.in_current_span());
         task.await.unwrap_or(Err(Refusal::Failed { entry: None }))
     }
 

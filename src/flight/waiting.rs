@@ -1,7 +1,7 @@
 //! Which answers does a session wait for, and how does it stop waiting?
 //!
-//! Cancelling ends the waiting and nothing else: what was asked goes on, is charged, recorded and kept. So a cancelled
-//! question tells nothing about how long it took, and asked again under the same permit its answer is free.
+//! Cancelling a question about persons ends the waiting and nothing else: it goes on, is charged, recorded and kept. So it
+//! tells nothing about how long it took, and asked again under the same permit its answer is free. One about nobody ends.
 
 use std::{
     collections::HashMap,

@@ -10,6 +10,7 @@ use super::{
     world::{Dataset, World},
 };
 use crate::{
+    audit::AuditFault,
     policy::{Action, Clearance, GrantSurroundings},
     record::{Account, Activation, BooksFault, Granting, HaltTarget, NewAccount, Permit, VocabularyDeclaration},
     terms::{AccountName, EntryNumber, Language, PermitId, Refusal, Role},
@@ -371,7 +372,10 @@ pub(super) fn not_done_because(reason: &str) -> Refusal {
 /// What an administrator reads of a fault of the books: names they gave themselves, else the constant sentence.
 pub(super) fn words(fault: &BooksFault) -> Refusal {
     match fault {
-        BooksFault::Unknown(_) | BooksFault::AlreadyThere(_) | BooksFault::Mismatch(_) => not_done(fault),
+        BooksFault::Unknown(_)
+        | BooksFault::AlreadyThere(_)
+        | BooksFault::Mismatch(_)
+        | BooksFault::Audit(AuditFault::NoEntry(_)) => not_done(fault),
         other => failed(other),
     }
 }

@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{
     audit::Receipt,
-    engine::{Engine, EngineFault, Finished, Prepared, RangedTables, finish, public_answer},
+    engine::{Engine, EngineFault, Finished, Prepared, RangedTables},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
     privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
-    record::{Admission, Paid, Permit, Reservation},
+    record::{Admission, Bought, Paid, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{CapName, Charge, DatasetName, Instant, PermitId, Refusal},
 };
@@ -54,11 +54,11 @@ pub(super) struct Scene {
 /// One call with everything that was fixed when it came in.
 pub(super) struct Asking<'a> {
     scene: &'a Scene,
-    principal: &'a Principal,
+    pub(super) principal: &'a Principal,
     settings: Settings,
-    permit: Option<Permit>,
-    dataset: Option<DatasetName>,
-    world: Arc<World>,
+    pub(super) permit: Option<Permit>,
+    pub(super) dataset: Option<DatasetName>,
+    pub(super) world: Arc<World>,
     extra: Vec<(String, String, RecordBatch)>,
 }
 
@@ -157,8 +157,7 @@ impl Gateway {
             &(clearance.at().0.div_euclid(EPOCH_MICROS)).to_string(),
         ]);
         self.not_halted_under(asking.principal, permit).await?;
-        let rehearsed = self.engine.rehearse(&analysis, tables.as_ref()).instrument(info_span!("rehearse")).await;
-        rehearsed.map_err(|fault| unplannable(&fault))?;
+        self.rehearse(asking, &analysis, &tables).instrument(info_span!("rehearse")).await?;
         let offer = self.offer(asking, permit).await?;
         let plan = info_span!("price").in_scope(|| analysis.price(&offer))?;
         let deadline = self.deadline(asking, plan.analysis(), dataset)?;
@@ -179,10 +178,11 @@ impl Gateway {
             settings: replay::facts(asking.scene, asking.principal, Some((&offer.spent, &deadline))),
         };
 
-        // 2. Asked before: the same bytes, or the same failure. Identical questions in flight wait for the first.
-        let turn = self.turn(key);
-        let _alone = turn.lock().await;
-        let before = match self.asked_before(&plan, asking, key, &charge.permit).await? {
+        // 2. Asked before: the same bytes, or the same failure. Identical questions in flight under one permit wait for the
+        //    first. One under another permit does not: how long it would wait tells that somebody asks, and is theirs to choose.
+        let turn = self.turn(&charge.permit, key);
+        let alone = turn.lock().await;
+        let before = match self.asked_before(&plan, asking, key, &charge.permit, &deadline).await? {
             Before::Own(found) => return self.serve_own(asking, &plan, charge, admission, &deadline, found).await,
             before => before,
         };
@@ -191,17 +191,20 @@ impl Gateway {
         // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before: a
         //    fault there depends on nobody. A place is held until the deadline: whoever waits for it learns how many others
         //    ask, and nothing of how long they take.
-        let prepared = self.engine.prepare(plan.analysis(), tables.as_ref()).await.map_err(|fault| failed(&fault))?;
-        let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let _running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
-        let place = self.running_now.enter(&charge, dataset.source());
+        let prepared = self.prepare(asking, plan.analysis(), &tables).await?;
+        let own = self.shares.enter(asking.principal.account()).await?;
+        let waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
+        let running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
+        let place =
+            self.running_now.enter(&charge.account, Some(&charge.permit), Some(&charge.dataset), dataset.source());
         let reservation = self.reserve(charge, admission, &before).await?;
         let leaving = deadline.begins();
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
-        // 4. The exact bounded sums, sealed; then noise; then post-processing of what was noised. A halt ends it. What it
-        //    comes to is known to nobody before the deadline.
-        let making = self.pool.run(make(engine, plan.clone(), key, before, reservation.paid(), prepared, tables));
+        // 4. The exact bounded sums, sealed; then noise. A halt ends it. What it comes to is known to nobody before the
+        //    deadline.
+        let work = make(engine, plan.clone(), key, before, reservation.paid(), prepared, Arc::clone(&tables));
+        let making = self.pool.run(work);
         let made = leaving.hold(async { making.await.map_err(Fault::from)? });
         let made = match place.unless_halted(made).await {
             Some(Ok(made)) => made,
@@ -210,11 +213,16 @@ impl Gateway {
         };
         // On disk: what it was when the question began. A crash up to here loses the answer and keeps the charge.
 
-        // 5. Settled, recorded and kept in one durable transaction; only then does it leave.
-        let Made { finished, outcome } = made;
+        // 5. Settled, recorded and kept in one durable transaction; only then is it released.
+        let Made { noisy, outcome } = made;
         let books = self.books.clone();
         let receipt = blocking(move || outcome.release(&books, reservation)).await?.map_err(|fault| failed(&fault))?;
+        drop((place, running, waiting, own, alone));
         // On disk: charge settled, release recorded, answer kept.
+
+        // 6. Post-processing of what is released, as from a kept answer. Neither how long it takes nor whether it fails can
+        //    tell more of anybody than the released values do; a failure of it is no failure of the question.
+        let finished = self.finished(asking, plan.analysis(), noisy, tables).await?;
         leave(finished, &plan, &receipt, &deadline, None)
     }
 
@@ -226,8 +234,7 @@ impl Gateway {
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
         let tables = asking.world.tables(asking.dataset.as_ref(), &asking.extra);
-        let finished = public_answer(&self.engine, cleared.question.plan(), tables.as_ref()).await;
-        let Finished { schema, batches } = finished.map_err(|fault| failed(&fault))?;
+        let Finished { schema, batches } = self.of_nobody(asking, cleared.question.plan().clone(), tables).await?;
         Ok(Release { schema, batches })
     }
 
@@ -362,25 +369,38 @@ impl Gateway {
         })
     }
 
-    /// What is known of this question from earlier.
+    /// What is known of this question from earlier: what this permit has bought and is at least as good, or how it failed for
+    /// it in the same time; else what another one has bought with the very noise that this question would draw. An answer of
+    /// others with any other noise is not looked at: served, it would tell that somebody asked, and be worth more than its price.
     async fn asked_before(
         &self,
         plan: &Plan,
         asking: &Asking<'_>,
         key: [u8; 32],
         permit: &PermitId,
+        deadline: &Deadline,
     ) -> Result<Before, Refusal> {
         let (books, permit, wanted) = (self.books.clone(), permit.clone(), plan.half_widths());
+        let (milliseconds, hurried) = (deadline.milliseconds(), deadline.is_hurried());
+        let mechanisms = kept::mechanisms(plan).to_string();
         // Asked for in a budget, an answer that this permit bought for as much serves, whatever noise that budget buys by now.
         let budget = asking.settings.accuracy.is_none().then_some(plan.priced().epsilon);
-        let accurate = move |had: &[f64], bought: Option<f64>| {
-            let as_dear = bought.zip(budget).is_some_and(|(bought, budget)| bought >= budget * (1.0 - 1e-9));
-            let as_close = had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9));
-            as_dear || (had.len() == wanted.len() && as_close)
+        let serves = move |had: &[f64], bought: Bought<'_>| match bought {
+            Bought::Here(bought) => {
+                let as_dear = bought.zip(budget).is_some_and(|(bought, budget)| bought >= budget * (1.0 - 1e-9));
+                let as_close = had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9));
+                as_dear || (had.len() == wanted.len() && as_close)
+            }
+            Bought::Elsewhere(drawn) => drawn == mechanisms && !hurried,
         };
-        let found = blocking(move || match books.kept(&key, &permit, accurate)? {
-            Some(kept) => Ok::<_, crate::record::BooksFault>(Before::of(kept, &permit)),
-            None => Ok(books.kept_failure(&key, &permit)?.map_or(Before::Never, |one| Before::failed(one, &permit))),
+        let found = blocking(move || {
+            let found = books.kept(&key, &permit, serves)?.map(|kept| Before::of(kept, &permit));
+            if let Some(Before::Own(own)) = found {
+                return Ok::<_, crate::record::BooksFault>(Before::Own(own));
+            }
+            let failure = books.kept_failure(&key, milliseconds, &permit)?;
+            let failure = failure.map(|entry| Before::Own(kept::Own::Failure(entry)));
+            Ok(failure.or(found).unwrap_or(Before::Never))
         });
         found.await?.map_err(|fault| failed(&fault))
     }
@@ -402,8 +422,7 @@ impl Gateway {
         };
         let noisy = kept::unpack(&found.answer)?;
         let tables = asking.world.tables(Some(&charge.dataset), &[]);
-        let finished = finish(&self.engine, plan.analysis(), &noisy, tables.as_ref()).await;
-        let finished = finished.map_err(|fault| failed(&fault))?;
+        let finished = self.finished(asking, plan.analysis(), noisy, tables).await?;
         let books = self.books.clone();
         let receipt = blocking(move || books.serve_kept(charge, admission, &found)).await?.map_err(denied)?;
         leave(finished, plan, &receipt, deadline, Some("true"))
@@ -425,15 +444,15 @@ impl Gateway {
         }
     }
 
-    fn turn(&self, key: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, permit: &PermitId, key: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.in_flight.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(key).or_default())
+        Arc::clone(turns.entry((permit.clone(), key)).or_default())
     }
 }
 
-/// All that happens between reservation and deadline, on threads of its own. Another permit's answer or failure takes the
-/// same way as a new one.
+/// All that happens between reservation and deadline, on threads of its own. Another permit's answer takes the same way as
+/// a new one.
 async fn make(
     engine: Engine,
     plan: Plan,
@@ -447,11 +466,10 @@ async fn make(
         Some((noisy, bought)) => (noisy, Some(bought)),
         None => {
             let paid = paid.ok_or(EngineFault::Lost)?;
-            (exact_then_noise(&engine, &plan, paid, &prepared, Arc::clone(&tables)).await?, None)
+            (exact_then_noise(&engine, &plan, paid, &prepared, tables).await?, None)
         }
     };
-    let finished = finish(&engine, plan.analysis(), &noisy, tables.as_ref()).await?;
-    Made::of(finished, &plan, key, &noisy, bought)
+    Made::of(&plan, key, noisy, bought)
 }
 
 /// The one place where exact values exist outside the engine: sealed in, noised out.
@@ -503,14 +521,6 @@ fn leave(
     let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
     let batches = finished.batches.iter().map(retyped).collect::<Result<Vec<_>, _>>();
     Ok(Release { batches: batches.map_err(|_| Refusal::Failed { entry: None })?, schema })
-}
-
-fn unplannable(fault: &EngineFault) -> Refusal {
-    tracing::warn!(%fault, "a typed question could not be made physical");
-    Refusal::FunctionNotAllowed {
-        name: "this combination of types".into(),
-        hint: "the engine cannot run it; compare and compute values of one type".into(),
-    }
 }
 
 /// The one row of bound parameters.

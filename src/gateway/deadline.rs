@@ -72,6 +72,11 @@ impl Rung {
         LADDER.into_iter().skip(1).find(|rung| rung.duration() >= time)
     }
 
+    /// The rung so many steps above this one, or the last.
+    fn above(self, steps: usize) -> Self {
+        LADDER.into_iter().filter(|rung| *rung > self).take(steps).last().unwrap_or(self)
+    }
+
     pub(super) fn duration(self) -> Duration {
         Duration::from_millis(self.milliseconds.into())
     }
@@ -113,6 +118,8 @@ impl Speed {
 pub(super) struct Deadline {
     release: ReleaseAt,
     rung: Option<Rung>,
+    /// Shorter than what the model gives: chosen at the asker's own risk.
+    hurried: bool,
 }
 
 impl Deadline {
@@ -121,6 +128,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Refusal::TooComplex`] for what would miss every rung: it would be charged for nothing.
+    /// [`Refusal::UnknownSetting`] for a choice far above that lowest rung: until then a place is held, which others lack.
     pub(super) fn of(
         analysis: &Analysis,
         dataset: &DatasetConfig,
@@ -130,10 +138,7 @@ impl Deadline {
     ) -> Result<Self, Refusal> {
         let release = dataset.release;
         if release == ReleaseAt::Immediate {
-            return Ok(Self { release, rung: None });
-        }
-        if chosen.is_some() {
-            return Ok(Self { release, rung: chosen });
+            return Ok(Self { release, rung: None, hurried: false });
         }
         let sizes = Sizes {
             population_max: bounds.population_max,
@@ -145,8 +150,18 @@ impl Deadline {
         let share = speed.row_steps_per_second.saturating_mul(speed.threads.max(1)) / speed.sharing.max(1);
         let time = estimate(analysis, &sizes).time(share);
         let last = LADDER.last().copied().filter(|last| last.duration() >= time);
-        match Rung::least(time.saturating_mul(SAFETY)).or(last) {
-            Some(rung) => Ok(Self { release, rung: Some(rung) }),
+        let modelled = Rung::least(time.saturating_mul(SAFETY)).or(last);
+        let most = modelled.map(|rung| rung.above(CHOSEN_ABOVE_MAX));
+        if let (Some(chosen), Some(most)) = (chosen, most)
+            && chosen > most
+        {
+            let hint =
+                format!("this question may have {most} seconds at most: SET sekisho.deadline = {most} or DEFAULT");
+            return Err(Refusal::UnknownSetting { hint });
+        }
+        let hurried = chosen.is_some_and(|chosen| modelled.is_none_or(|modelled| chosen < modelled));
+        match chosen.or(modelled) {
+            Some(rung) => Ok(Self { release, rung: Some(rung), hurried }),
             None => Err(Refusal::TooComplex {
                 limit: "what the longest deadline, 1024 seconds, has time for; ask about fewer tables, or choose that \
                         deadline with SET sekisho.deadline = 1024"
@@ -158,6 +173,12 @@ impl Deadline {
     /// In milliseconds; none where the answer leaves at once.
     pub(super) fn milliseconds(&self) -> Option<u32> {
         self.rung.map(|rung| rung.milliseconds)
+    }
+
+    /// Whether it is so short that the question would rather miss it. Met all the same, it would tell that the answer was there
+    /// already: it is not served from what another permit has bought.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried
     }
 
     /// In seconds; none where the answer leaves at once.
@@ -190,7 +211,8 @@ struct Missed;
 pub(super) struct Leaving(Option<tokio::time::Instant>);
 
 impl Leaving {
-    /// What `work` comes to, told at the deadline whenever it was known. Work that is not done by then is dropped.
+    /// What `work` comes to, told at the deadline whenever it was known. Work that is not done by then is dropped, and ends
+    /// where it next lets go (`engine/yielding.rs`).
     pub(super) async fn hold<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let Some(at) = self.0 else { return work.await };
         let made = tokio::time::timeout_at(at, work).await.unwrap_or_else(|_| Err(Missed.into()));
@@ -201,6 +223,8 @@ impl Leaving {
 
 /// So many times longer than it should take may a question take.
 const SAFETY: u32 = 4;
+/// So many rungs above what the model gives may an analyst choose.
+const CHOSEN_ABOVE_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -219,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn above_a_rung_are_the_next_ones_up_to_the_last() {
+        for (from, steps, to) in
+            [(0.25, 2, 4.0), (1.0, 1, 4.0), (1.0, 2, 16.0), (256.0, 2, 1024.0), (1024.0, 2, 1024.0)]
+        {
+            assert_eq!(Rung::of_seconds(from).map(|rung| rung.above(steps).seconds()), Some(to));
+        }
+    }
+
+    #[test]
     fn an_estimate_is_rounded_up_and_never_to_less_than_a_second() {
         for (milliseconds, seconds) in [(0, 1.0), (1_000, 1.0), (1_001, 4.0), (64_001, 256.0), (1_024_000, 1024.0)] {
             assert_eq!(Rung::least(Duration::from_millis(milliseconds)).map(Rung::seconds), Some(seconds));
@@ -227,7 +260,7 @@ mod tests {
     }
 
     fn leaving(milliseconds: u32) -> Leaving {
-        Deadline { release: ReleaseAt::AtDeadline, rung: Some(rung(milliseconds)) }.begins()
+        Deadline { release: ReleaseAt::AtDeadline, rung: Some(rung(milliseconds)), hurried: false }.begins()
     }
 
     #[tokio::test]
@@ -262,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_answers_leave_at_once_nothing_waits_and_nothing_is_missed() {
-        let deadline = Deadline { release: ReleaseAt::Immediate, rung: None };
+        let deadline = Deadline { release: ReleaseAt::Immediate, rung: None, hurried: false };
         assert_eq!((deadline.seconds(), deadline.time_channel()), (None, "open"));
         assert_eq!(deadline.begins().hold(async { Ok(7) }).await.unwrap(), 7);
     }

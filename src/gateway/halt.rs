@@ -18,7 +18,7 @@ use crate::{
     identity::Principal,
     policy::Action,
     record::{Denied, FailuresMax, HaltTarget, Lifting, Permit, Reservation},
-    terms::{AccountName, Charge, DatasetName, PermitId, Refusal, SourceName},
+    terms::{AccountName, DatasetName, PermitId, Refusal, SourceName},
 };
 
 /// Residual bits before a halt (privacy.md section 8).
@@ -26,7 +26,7 @@ const FAILURES_MAX: FailuresMax = FailuresMax { permit: 2, dataset: 16 };
 /// So long may the reason of a halt be, in characters.
 const REASON_CHARS_MAX: usize = 1000;
 
-/// The questions whose exact stage runs now, or is about to.
+/// The questions that run now, or are about to: charged ones, and work about nobody.
 #[derive(Default)]
 pub(super) struct Running(Mutex<List>);
 
@@ -38,8 +38,8 @@ struct List {
 
 struct Question {
     account: AccountName,
-    permit: PermitId,
-    dataset: DatasetName,
+    permit: Option<PermitId>,
+    dataset: Option<DatasetName>,
     source: Option<SourceName>,
     stop: watch::Sender<bool>,
 }
@@ -52,18 +52,19 @@ pub(super) struct Place<'a> {
 }
 
 impl Running {
-    pub(super) fn enter(&self, charge: &Charge, source: Option<SourceName>) -> Place<'_> {
+    pub(super) fn enter(
+        &self,
+        account: &AccountName,
+        permit: Option<&PermitId>,
+        dataset: Option<&DatasetName>,
+        source: Option<SourceName>,
+    ) -> Place<'_> {
         let (stop, stopped) = watch::channel(false);
         let mut list = self.lock();
         let number = list.next;
         list.next = list.next.wrapping_add(1);
-        let question = Question {
-            account: charge.account.clone(),
-            permit: charge.permit.clone(),
-            dataset: charge.dataset.clone(),
-            source,
-            stop,
-        };
+        let question =
+            Question { account: account.clone(), permit: permit.cloned(), dataset: dataset.cloned(), source, stop };
         list.questions.insert(number, question);
         Place { running: self, number, stopped }
     }
@@ -86,8 +87,8 @@ impl Question {
         match target {
             HaltTarget::Everything => true,
             HaltTarget::Principal(name) => *name == self.account,
-            HaltTarget::Permit(id) => *id == self.permit,
-            HaltTarget::Dataset(name) => *name == self.dataset,
+            HaltTarget::Permit(id) => self.permit.as_ref() == Some(id),
+            HaltTarget::Dataset(name) => self.dataset.as_ref() == Some(name),
             HaltTarget::Source(name) => self.source.as_ref() == Some(name),
         }
     }

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use super::deadline::Fault;
 use crate::{
     audit::Receipt,
-    engine::Finished,
     privacy::{Mechanism, Noisy, Plan, Target},
-    record::{Admission, Books, BooksFault, Denied, Kept, KeptFailure, Released, Reservation},
+    record::{Admission, Books, BooksFault, Denied, Kept, Released, Reservation},
     terms::{Charge, EntryNumber, PermitId, Refusal},
 };
 
@@ -25,10 +24,8 @@ pub(super) enum Before {
     Never,
     /// The asking permit has bought it.
     Own(Own),
-    /// Another permit has: it is sold again, as if it were new.
+    /// Another permit has, with the very noise that this one would buy: it is sold again, as if it were new.
     Others(Box<Kept>),
-    /// It failed for another permit: it fails again.
-    OthersFailed(KeptFailure),
 }
 
 /// What the asking permit has of its own.
@@ -44,19 +41,11 @@ impl Before {
         if kept.bought_by == *asking { Self::Own(Own::Answer(kept)) } else { Self::Others(kept) }
     }
 
-    pub(super) fn failed(failure: KeptFailure, asking: &PermitId) -> Self {
-        match failure.asked_by == *asking {
-            true => Self::Own(Own::Failure(failure.entry)),
-            false => Self::OthersFailed(failure),
-        }
-    }
-
     /// Takes the charge from all caps that have to bear it.
     pub(super) fn reserve(self, books: &Books, charge: Charge, question: Admission) -> Result<Reservation, Denied> {
         match self {
             Self::Never | Self::Own(_) => books.reserve(charge, question),
             Self::Others(kept) => books.reserve_for_kept(charge, question, &kept),
-            Self::OthersFailed(failure) => books.reserve_for_failure(charge, question, &failure),
         }
     }
 
@@ -65,7 +54,6 @@ impl Before {
         match self {
             Self::Never | Self::Own(_) => Ok(None),
             Self::Others(kept) => Ok(Some((unpack(&kept.answer).map_err(|_| Unreadable)?, kept))),
-            Self::OthersFailed(_) => Err(FailedBefore.into()),
         }
     }
 }
@@ -75,16 +63,12 @@ impl Before {
 struct Unreadable;
 
 #[derive(Debug, thiserror::Error)]
-#[error("it failed before")]
-struct FailedBefore;
-
-#[derive(Debug, thiserror::Error)]
 #[error("an answer cannot be put away")]
 struct NotKept;
 
-/// An answer before it is on record.
+/// Released values before they are on record.
 pub(super) struct Made {
-    pub(super) finished: Finished,
+    pub(super) noisy: Noisy,
     pub(super) outcome: Outcome,
 }
 
@@ -95,18 +79,12 @@ pub(super) enum Outcome {
 }
 
 impl Made {
-    pub(super) fn of(
-        finished: Finished,
-        plan: &Plan,
-        key: [u8; 32],
-        noisy: &Noisy,
-        bought: Option<Box<Kept>>,
-    ) -> Result<Self, Fault> {
+    pub(super) fn of(plan: &Plan, key: [u8; 32], noisy: Noisy, bought: Option<Box<Kept>>) -> Result<Self, Fault> {
         let outcome = match bought {
             Some(kept) => Outcome::Again(kept),
-            None => Outcome::New(released(plan, key, noisy).map_err(|_| NotKept)?),
+            None => Outcome::New(released(plan, key, &noisy).map_err(|_| NotKept)?),
         };
-        Ok(Self { finished, outcome })
+        Ok(Self { noisy, outcome })
     }
 }
 
@@ -162,8 +140,13 @@ fn released(plan: &Plan, key: [u8; 32], noisy: &Noisy) -> Result<Released, Refus
         answer_ipc,
         half_widths: plan.half_widths(),
         epsilon: plan.priced().epsilon,
-        mechanisms: plan.priced().mechanisms.iter().map(described).collect(),
+        mechanisms: mechanisms(plan),
     })
+}
+
+/// Which mechanisms a plan draws from, with bounds and scales: two plans that say the same here are answered alike.
+pub(super) fn mechanisms(plan: &Plan) -> Value {
+    plan.priced().mechanisms.iter().map(described).collect()
 }
 
 fn described(mechanism: &Mechanism) -> Value {

@@ -15,6 +15,7 @@ mod halt;
 mod kept;
 mod parameters;
 mod pool;
+mod public;
 mod replay;
 mod session;
 mod sign_in;
@@ -33,11 +34,18 @@ use tokio::sync::Semaphore;
 pub use self::{
     deadline::ReleaseAt,
     parameters::{body_behind, read_rows},
+    public::while_waited_for,
     replay::{ReplayOf, Replayed, replay},
     session::Session,
     world::WorldFault,
 };
-use self::{halt::Running, pool::Pool, session::Sessions, world::World};
+use self::{
+    halt::Running,
+    pool::{Pool, Shares},
+    public::PublicWork,
+    session::Sessions,
+    world::World,
+};
 use crate::{
     catalog::Model,
     engine::{Engine, EngineFault, EngineLimits},
@@ -46,7 +54,7 @@ use crate::{
     policy::{Policy, PolicyFault, PolicyFiles},
     record::{Books, BooksFault, Note},
     sql::Limits,
-    terms::{AccountName, Cap, Clock, DatasetName, Language, PopulationName, Refusal, VocabularyName},
+    terms::{AccountName, Cap, Clock, DatasetName, Language, PermitId, PopulationName, Refusal, VocabularyName},
 };
 
 /// One data set as the configuration declares it.
@@ -117,6 +125,8 @@ pub enum GatewayFault {
 
 /// Questions about persons that run at once; further ones wait.
 const RUNNING_MAX: usize = 2;
+/// Of these, how many one account may have: nobody who asks for a long deadline keeps all others waiting until then.
+const RUNNING_OF_ONE: usize = RUNNING_MAX - 1;
 /// Of the memory, the eighths that each of these has for itself. The rest is for questions about nobody.
 const MEMORY_EIGHTHS_OF_ONE: usize = 3;
 
@@ -136,10 +146,12 @@ pub struct Gateway {
     sessions: Sessions,
     engine: Engine,
     pool: Pool,
+    public: PublicWork,
     clock: Clock,
     limits: Limits,
     world: RwLock<Arc<World>>,
     file_key: [u8; 32],
+    shares: Shares,
     running: Semaphore,
     running_now: Running,
     waiting: Semaphore,
@@ -147,7 +159,7 @@ pub struct Gateway {
     sign_ins: Semaphore,
     throttle: Throttle,
     oidc: Option<Oidc>,
-    in_flight: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    in_flight: Mutex<HashMap<(PermitId, [u8; 32]), Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What a question would return; telling it reads no data.
@@ -198,10 +210,9 @@ impl Gateway {
             enclave.datasets.iter().map(|d| (d.name.clone(), d.vocabularies.iter().cloned().collect())).collect();
         let files = enclave.policies.as_deref().map_or_else(|| Ok(PolicyFiles::embedded()), PolicyFiles::read)?;
         let policy = Policy::read(&files, vocabularies)?;
-        let of_all = enclave.engine.memory_bytes.saturating_sub(RUNNING_MAX * memory_of_one(&enclave.engine));
-        let shared = EngineLimits { memory_bytes: of_all, ..enclave.engine.clone() };
+        let shared = EngineLimits { memory_bytes: memory_of_public(&enclave.engine), ..enclave.engine.clone() };
         let engine = Engine::new(&shared, *keys.group())?;
-        let pool = Pool::new(enclave.engine.threads)?;
+        let (pool, public) = (Pool::new("persons", enclave.engine.threads)?, PublicWork::new()?);
         let mut world = World::load(&enclave, &books, keys.file(), &engine).await?;
         world.entry = replay::record_world(&books, &files, &enclave, &world)?;
         Ok(Self {
@@ -212,6 +223,7 @@ impl Gateway {
             limits: Limits::default(),
             world: RwLock::new(Arc::new(world)),
             file_key: *keys.file(),
+            shares: Shares::of_each(RUNNING_OF_ONE),
             running: Semaphore::new(RUNNING_MAX),
             running_now: Running::default(),
             waiting: Semaphore::new(enclave.waiting_max),
@@ -225,6 +237,7 @@ impl Gateway {
             policy,
             engine,
             pool,
+            public,
             clock,
         })
     }
@@ -283,7 +296,7 @@ impl Gateway {
         &self,
         kind: &'static str,
         account: Option<AccountName>,
-        permit: Option<crate::terms::PermitId>,
+        permit: Option<PermitId>,
         body: serde_json::Value,
     ) -> Result<crate::terms::EntryNumber, Refusal> {
         let books = self.books.clone();
@@ -318,6 +331,11 @@ impl Gateway {
 /// The bytes that one question about persons has for itself.
 fn memory_of_one(limits: &EngineLimits) -> usize {
     limits.memory_bytes / 8 * MEMORY_EIGHTHS_OF_ONE
+}
+
+/// The bytes of all work about nobody.
+fn memory_of_public(limits: &EngineLimits) -> usize {
+    limits.memory_bytes.saturating_sub(RUNNING_MAX * memory_of_one(limits))
 }
 
 /// Work that waits for the disk or a hash, off the request threads.

@@ -1,32 +1,72 @@
-//! On which threads do questions about persons run?
+//! On which threads do questions run, and how many of one account?
 //!
-//! On their own, a fixed number of them, which answer nobody. Calls, sign-ins, questions about nobody, samples and the
-//! serving of kept answers have other threads: what they wait for is never the end of somebody's run. The threads compute
-//! until there is nothing to compute, so a machine should have more cores than these threads; with as many or fewer, the
-//! others are slowed down while a question runs, and can feel when it ends.
+//! Those about persons on their own, a fixed number of them, which answer nobody; work about nobody on others
+//! (`public.rs`). Calls, sign-ins and the books have the rest: what they wait for is never the end of somebody's run. The
+//! threads compute until there is nothing to compute, so a machine should have more cores than the threads for persons;
+//! with as many or fewer, the others are slowed down while a question runs, and can feel when it ends.
 
-use std::{future::Future, num::NonZeroUsize};
+use std::{
+    collections::HashMap,
+    future::Future,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::{
     runtime::{Builder, Runtime},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 
-use crate::engine::EngineFault;
+use crate::{
+    engine::EngineFault,
+    terms::{AccountName, Refusal},
+};
 
-/// The threads of questions about persons.
+/// The stack of a thread that plans: one that overflows ends the whole process. Only what is used of it is memory.
+const STACK_BYTES: usize = 16 << 20;
+
+/// The threads of one kind of questions.
 pub(super) struct Pool(Option<Runtime>);
+
+/// Places that each account has for itself: whoever asks more at once waits for their own, and keeps nobody else out.
+pub(super) struct Shares {
+    of_one: usize,
+    accounts: Mutex<HashMap<AccountName, Arc<Semaphore>>>,
+}
+
+impl Shares {
+    pub(super) fn of_each(of_one: usize) -> Self {
+        Self { of_one, accounts: Mutex::default() }
+    }
+
+    /// Waits until the account has a place left.
+    ///
+    /// # Errors
+    /// `busy` where there is none any more.
+    pub(super) async fn enter(&self, account: &AccountName) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.places_of(account).acquire_owned().await.map_err(|_| Refusal::Busy)
+    }
+
+    fn places_of(&self, account: &AccountName) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = accounts.entry(account.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.of_one)));
+        Arc::clone(places)
+    }
+}
 
 impl Pool {
     /// A pool of so many threads that compute, and as many that read files and draw noise.
     ///
     /// # Errors
     /// [`EngineFault::Threads`] where the system gives no threads.
-    pub(super) fn new(threads: NonZeroUsize) -> Result<Self, EngineFault> {
+    pub(super) fn new(name: &'static str, threads: NonZeroUsize) -> Result<Self, EngineFault> {
         let built = Builder::new_multi_thread()
             .worker_threads(threads.get())
             .max_blocking_threads(threads.get().saturating_mul(2))
-            .thread_name("persons")
+            .thread_name(name)
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build();
         Ok(Self(Some(built.map_err(EngineFault::Threads)?)))
@@ -61,15 +101,25 @@ impl Drop for Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    };
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
     fn pool() -> Pool {
-        Pool::new(NonZeroUsize::MIN).unwrap()
+        Pool::new("persons", NonZeroUsize::MIN).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_account_waits_for_its_own_places_and_for_nobody_elses() {
+        let shares = Shares::of_each(1);
+        let [hanako, jiro] = ["hanako", "jiro"].map(|name| name.parse::<AccountName>().unwrap());
+        let held = shares.enter(&hanako).await.unwrap();
+        let _others = shares.enter(&jiro).await.unwrap();
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, shares.enter(&hanako)).await.is_err());
+        drop(held);
+        let _again = shares.enter(&hanako).await.unwrap();
+        assert_eq!(shares.accounts.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! Was this asked before, and by whom was it bought?
 //!
-//! The same question gets the same bytes. Within the permit that bought it an answer is free; another permit pays its own
-//! caps, as for a fresh answer, and is not told; population and data set pay nothing again, since nothing new is learnt
-//! about anybody (privacy.md section 5).
+//! The same question gets the same bytes. Within the permit that bought it an answer is free. Another permit gets it only
+//! where it would have bought the very same noise: it pays its own caps as for a fresh answer, sees what a fresh one would
+//! show, and is not told; population and data set pay nothing again, since nothing new is learnt about anybody. Whatever
+//! would be finer or coarser is a fresh release to it (privacy.md section 5).
 
 use std::fmt;
 
@@ -38,6 +39,16 @@ pub struct Kept {
     release: EntryNumber,
 }
 
+/// By whom a kept answer was bought, seen from an asking permit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bought<'a> {
+    /// By itself, for this ε; unknown for those kept by the first builds.
+    Here(Option<f64>),
+    /// By another permit: all that counts are the mechanisms that drew it, in the words of [`Released::mechanisms`]. However
+    /// accurate it is, one drawn from others would tell that it was asked for, or sell accuracy below its price.
+    Elsewhere(&'a str),
+}
+
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").field("release", &self.release).finish_non_exhaustive()
@@ -66,9 +77,10 @@ CREATE INDEX kept_by_key ON kept (key, permit);
 pub(super) const EPSILON: &str = "ALTER TABLE answers ADD COLUMN epsilon REAL";
 
 impl Books {
-    /// The kept answer for `key` that is `accurate` enough by its half-widths and, where this permit bought it, by the ε that
-    /// it was bought for: which noise that ε buys depends on what was spent by then, and asking again must not buy another.
-    /// For an asker under `permit`: the newest that this permit bought, else the newest that any other bought. To hand it out, call [`Books::serve_kept`].
+    /// The kept answer for `key` that `serves`, by its half-widths and by how it was [`Bought`]: within a permit also by the ε
+    /// that was spent, since which noise that ε buys depends on what was spent by then, and asking again must not buy another.
+    /// For an asker under `permit`: the newest that this permit bought, else the newest that any other bought. To hand it
+    /// out, call [`Books::serve_kept`].
     ///
     /// # Errors
     /// [`BooksFault`].
@@ -76,7 +88,7 @@ impl Books {
         &self,
         key: &[u8; 32],
         permit: &PermitId,
-        accurate: impl Fn(&[f64], Option<f64>) -> bool,
+        serves: impl Fn(&[f64], Bought<'_>) -> bool,
     ) -> Result<Option<Kept>, BooksFault> {
         self.store.read(|c| {
             let mut statement = c.prepare_cached(
@@ -87,8 +99,12 @@ impl Books {
             let mut rows = statement.query(params![key, permit.as_str()])?;
             while let Some(row) = rows.next()? {
                 let half_widths = floats(&row.get::<_, Vec<u8>>(1)?)?;
-                let own = row.get::<_, String>(4)? == permit.as_str();
-                if !accurate(&half_widths, row.get::<_, Option<f64>>(7)?.filter(|_| own)) {
+                let mechanisms = row.get::<_, String>(2)?;
+                let bought = match row.get::<_, String>(4)? == permit.as_str() {
+                    true => Bought::Here(row.get(7)?),
+                    false => Bought::Elsewhere(&mechanisms),
+                };
+                if !serves(&half_widths, bought) {
                     continue;
                 }
                 let broken = |_| StoreFault::Broken { what: "kept answer" };
@@ -101,7 +117,7 @@ impl Books {
                     receipt: (bought_by == *permit).then_some(receipt),
                     bought_by,
                     key: *key,
-                    mechanisms: serde_json::from_str(&row.get::<_, String>(2)?).map_err(broken)?,
+                    mechanisms: serde_json::from_str(&mechanisms).map_err(broken)?,
                     answer_entry: EntryNumber(from_column(row.get(0)?)?),
                     release: EntryNumber(from_column(row.get(6)?)?),
                 }));

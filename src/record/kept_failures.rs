@@ -1,26 +1,19 @@
 //! Did this question fail before?
 //!
-//! Whether a charged question ends in time and without a fault is a function of rows that no noise covers: one bit, which
-//! is counted. Asked again it would be another one, so the failure is kept as the question's answer, for whoever asks and
-//! however much time they would give it (privacy.md section 6).
+//! Whether a charged question ends in time and without a fault is a function of rows that no noise covers, and it is
+//! counted. Asked again it would tell another time, so the failure is kept as the question's answer (privacy.md section 6):
+//! for the permit that paid for it, and for the deadline that it had. To miss a short one says nothing about a longer one, and
+//! nobody shall make the questions of other permits fail: they have their own try, which they pay for, and their own failure.
 
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::{Admission, Books, BooksFault, Denied, Reservation};
+use super::{Admission, Books, BooksFault};
 use crate::{
-    ledger::Scope,
     store::{from_column, to_column},
-    terms::{Charge, EntryNumber, PermitId},
+    terms::{EntryNumber, PermitId},
 };
-
-/// A failure that a question has had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptFailure {
-    /// The entry that records it, which its asker may quote.
-    pub entry: EntryNumber,
-    /// Under which permit it was asked: the asking one, if that has asked it; else any other.
-    pub asked_by: PermitId,
-}
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE kept_failures (
@@ -34,40 +27,35 @@ CREATE TRIGGER kept_failures_stay BEFORE DELETE ON kept_failures
 ";
 
 impl Books {
-    /// The failure of the question of this key; for an asker under `permit` the first that this permit had, else the first
-    /// of all.
+    /// The entry of the first failure that `permit` had with the question of this key and a deadline of so many
+    /// milliseconds, or none.
     ///
     /// # Errors
     /// [`BooksFault`].
-    pub fn kept_failure(&self, key: &[u8; 32], permit: &PermitId) -> Result<Option<KeptFailure>, BooksFault> {
+    pub fn kept_failure(
+        &self,
+        key: &[u8; 32],
+        deadline_ms: Option<u32>,
+        permit: &PermitId,
+    ) -> Result<Option<EntryNumber>, BooksFault> {
+        let key = with_deadline(key, deadline_ms.map(u64::from));
         self.store.read(|c| {
-            let sql = "SELECT entry, permit FROM kept_failures WHERE key = ?1 ORDER BY permit = ?2 DESC, entry LIMIT 1";
-            let found = c
-                .prepare_cached(sql)?
-                .query_row(params![key, permit.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
-            let Some((entry, asked_by)) = found.optional()? else { return Ok(None) };
-            let broken = |_| crate::store::StoreFault::Broken { what: "kept failure" };
-            let asked_by = PermitId::new(asked_by).map_err(broken)?;
-            Ok(Some(KeptFailure { entry: EntryNumber(from_column(entry)?), asked_by }))
+            let sql = "SELECT entry FROM kept_failures WHERE key = ?1 AND permit = ?2 ORDER BY entry LIMIT 1";
+            let mut statement = c.prepare_cached(sql)?;
+            let found = statement.query_row(params![key, permit.as_str()], |row| row.get::<_, i64>(0)).optional()?;
+            Ok(found.map(from_column).transpose()?.map(EntryNumber))
         })
     }
+}
 
-    /// Takes `charge` from permit and analyst for a question that failed for another permit: it gets no second try, and
-    /// is not told so. To be ended by [`Books::fail`].
-    ///
-    /// # Errors
-    /// [`Denied`]; then nothing was taken.
-    pub fn reserve_for_failure(
-        &self,
-        charge: Charge,
-        question: Admission,
-        failure: &KeptFailure,
-    ) -> Result<Reservation, Denied> {
-        if failure.asked_by == charge.permit {
-            return Err(BooksFault::Mismatch("this permit has paid for the failure").into());
-        }
-        self.reserve_in(charge, question, Scope::Again)
-    }
+/// The key under which the failure of a question is kept: its own, with the deadline that its admission states.
+pub(super) fn key_of(question: &Admission) -> [u8; 32] {
+    with_deadline(&question.canonical_hash, question.settings.get("deadline_ms").and_then(Value::as_u64))
+}
+
+fn with_deadline(key: &[u8; 32], deadline_ms: Option<u64>) -> [u8; 32] {
+    let Some(milliseconds) = deadline_ms else { return *key };
+    Sha256::new().chain_update(key).chain_update(milliseconds.to_be_bytes()).finalize().into()
 }
 
 pub(super) fn keep(

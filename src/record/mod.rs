@@ -52,8 +52,7 @@ pub use crate::{
 pub use data::{Activation, VocabularyDeclaration};
 pub use fault::BooksFault;
 pub use halts::{FailuresMax, Halt, HaltCause, HaltTarget, Lifting};
-pub use kept::Kept;
-pub use kept_failures::KeptFailure;
+pub use kept::{Bought, Kept};
 pub use publish::Publication;
 pub use question::{Admission, Denied, Failures, Paid, Released, Reservation};
 pub use restore::{Held, Suspension};

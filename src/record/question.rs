@@ -81,10 +81,6 @@ impl Reservation {
         (self.scope == Scope::Fresh).then_some(Paid { nothing: () })
     }
 
-    pub(super) fn key(&self) -> [u8; 32] {
-        self.question.canonical_hash
-    }
-
     pub(super) fn is_again(&self) -> bool {
         self.scope == Scope::Again
     }
@@ -259,14 +255,15 @@ impl Books {
     }
 
     /// Records that a question ended without an answer. The charge stands, and the failure is kept as the question's
-    /// answer: see [`Books::kept_failure`].
+    /// answer under its permit: see [`Books::kept_failure`].
     ///
     /// # Errors
     /// [`BooksFault`]; the charge stands then, too.
     pub fn fail(&self, reservation: Reservation) -> Result<EntryNumber, BooksFault> {
         self.write(move |w| {
             let entry = end(w, reservation.admission, &reservation.charge, Ending::Failed)?;
-            kept_failures::keep(w.connection, entry, &reservation.key(), &reservation.charge.permit)?;
+            let key = kept_failures::key_of(&reservation.question);
+            kept_failures::keep(w.connection, entry, &key, &reservation.charge.permit)?;
             Ok(entry)
         })
     }

@@ -322,3 +322,27 @@ async fn a_join_to_a_reference_table_groups_persons_by_their_place() {
     }
     assert_eq!(asker.refusal("SELECT COUNT(*) FROM demo.location").await.code(), "persons_mixed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_step_that_fails_on_noised_values_is_nobodys_failure() {
+    let house = House::new().await;
+    let (hanako, jiro) = (house.asker("hanako", "P-WIDE").await, house.asker("jiro", "P-RIVAL").await);
+    let plain = "SELECT COUNT(*) AS n FROM demo.condition_occurrence";
+    let beyond = "SELECT CAST(DATE '2000-01-01' + CAST(2000000000 + COUNT(*) AS INT) AS TEXT) AS t
+                  FROM demo.condition_occurrence";
+    // As often as would halt a permit that fails.
+    for _ in 0..3 {
+        match hanako.try_ask(beyond).await {
+            Ok(answer) => assert!(answer.rows()[0][0].is_null(), "{:?}", answer.rows()),
+            Err(refusal) => assert_eq!(refusal.code(), "not_done", "{refusal}"),
+        }
+    }
+    assert_eq!((house.count("admission"), house.count("release"), house.count("failure")), (1, 1, 0));
+    let spent = house.spent_of_permit("P-WIDE");
+    assert!(spent > 0.0);
+    assert!(hanako.ask(plain).await.kept(), "the values are bought and kept");
+    assert_eq!(house.spent_of_permit("P-WIDE").to_bits(), spent.to_bits());
+    assert!(!jiro.ask(plain).await.kept());
+    let cast = hanako.ask("SELECT CAST(COUNT(*) + 3000000000 AS INT) AS n FROM demo.condition_occurrence").await;
+    assert_eq!(cast.numbers("n"), [None], "a cast that does not fit is NULL");
+}

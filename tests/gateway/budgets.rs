@@ -160,6 +160,35 @@ async fn a_hundred_identical_questions_in_flight_are_one_charge_and_the_same_byt
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_permit_gets_no_finer_answer_than_its_own_budget_buys() {
+    let house = House::new().await;
+    let (hanako, jiro) = (house.asker("hanako", "P-WIDE").await, house.asker("jiro", "P-RIVAL").await);
+    let sql = "SELECT COUNT(*) AS n FROM demo.condition_occurrence";
+    hanako.set("epsilon", "5").await;
+    let dear = hanako.ask(sql).await;
+    let population = CapName::Population("jp".parse().unwrap());
+    let before = house.spent(&population);
+    jiro.set("epsilon", "0.001").await;
+    let alone = jiro.ask(&format!("{sql} WHERE condition_concept_id > 0")).await;
+    let cheap = jiro.ask(sql).await;
+    assert!(!cheap.kept());
+    assert!(cheap.half_width("n") > 1_000.0 * dear.half_width("n"), "{}", cheap.half_width("n"));
+    // As if nobody had asked: the same noise, price and marks as for what nobody has asked, at the expense of all caps.
+    let ratio = cheap.half_width("n") / alone.half_width("n");
+    assert!((0.9..1.1).contains(&ratio), "{ratio}");
+    assert_eq!(cheap.epsilon_spent(), alone.epsilon_spent());
+    assert_eq!(cheap.0.schema.metadata().len(), alone.0.schema.metadata().len());
+    assert_eq!(house.count("release"), 3);
+    assert!(house.spent(&population) > before);
+    // Nor a coarser one: what a rival's small budget bought is not sold for a large one.
+    let kei = wide("P-THIRD", "kei");
+    house.grant(kei).await;
+    let kei = house.asker("kei", "P-THIRD").await;
+    kei.set("epsilon", "1").await;
+    assert!(kei.ask(sql).await.half_width("n") > 2.0 * dear.half_width("n"), "not the finer one either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crash_after_reserve_keeps_the_charge() {
     let house = House::new().await;
     let charge = Charge {

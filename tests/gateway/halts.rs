@@ -15,6 +15,11 @@ const LONG: &str = "SELECT COUNT(*) AS n FROM demo.measurement a JOIN demo.measu
     JOIN demo.drug_exposure c ON c.person_id = a.person_id JOIN demo.visit_occurrence d ON d.person_id = a.person_id
     JOIN demo.condition_occurrence e ON e.person_id = a.person_id";
 const SHORT: &str = "SELECT COUNT(*) AS n FROM demo.person";
+/// About nobody, and works for hours.
+const ENDLESS: &str =
+    "SELECT COUNT(*) AS n FROM vocab.concept a CROSS JOIN (SELECT b.concept_id AS i FROM vocab.concept b
+    CROSS JOIN (SELECT c.concept_id AS i FROM vocab.concept c CROSS JOIN (SELECT d.concept_id AS i FROM vocab.concept d
+    CROSS JOIN vocab.concept e) y) z) w";
 
 async fn act(who: &Asker, house: &House, verb: &str, body: Value) -> Result<Value, Refusal> {
     house.gateway.administer(&who.session, verb, body).await
@@ -102,6 +107,52 @@ async fn running_questions_end_within_a_second_and_their_charge_stands() {
     }
     // Five questions ended; none counts as a residual bit, so the permit is not halted for failures.
     house.asker("hanako", "P-WIDE").await.ask(SHORT).await;
+}
+
+// An account has two places for such questions, whoever else has the others, and no question has the threads that answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn questions_about_nobody_keep_nobody_else_waiting_and_end_by_a_halt_too() {
+    let house = House::new().await;
+    let mut asking = vec![];
+    for _ in 0..2 {
+        let jiro = house.asker("jiro", "P-RIVAL").await;
+        asking.push(tokio::spawn(async move { jiro.try_ask(ENDLESS).await.map(drop) }));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(asking.iter().all(|one| !one.is_finished()), "the question has to be longer for this story");
+    let begun = Instant::now();
+    let hanako = house.asker("hanako", "P-WIDE").await;
+    hanako.ask(SHORT).await;
+    hanako.ask("SELECT COUNT(*) AS n FROM vocab.concept").await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(house.asker("jiro", "P-RIVAL").await.refusal(ENDLESS).await, Refusal::Busy, "the third of one account");
+    let ordered = halt(&house, "operator", json!({"permit": "P-RIVAL"})).await;
+    assert_eq!(ordered["ended"], 2);
+    let begun = Instant::now();
+    for one in asking {
+        assert_eq!(one.await.unwrap(), Err(Refusal::Halted));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((house.count("admission"), house.count("ended_by_halt")), (1, 0), "they were charged nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_question_about_nobody_ends_when_nobody_waits_for_it() {
+    let house = House::new().await;
+    for _ in 0..3 {
+        let jiro = house.asker("jiro", "P-RIVAL").await;
+        let (waiting, waited_for) = tokio::sync::watch::channel(());
+        let call = async move { jiro.try_ask(ENDLESS).await.map(drop) };
+        let asking = tokio::spawn(sekisho::gateway::while_waited_for(waited_for, call));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!asking.is_finished());
+        drop(waiting);
+        let begun = Instant::now();
+        assert_eq!(asking.await.unwrap(), Err(Refusal::Cancelled));
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    // Their places are free again.
+    house.asker("jiro", "P-RIVAL").await.ask("SELECT COUNT(*) AS n FROM vocab.concept").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,17 +65,22 @@ fn another_permit_without_budget_is_refused_as_for_a_fresh_answer() {
 fn only_an_answer_that_is_accurate_enough_serves() {
     let (_enclave, books) = Enclave::new();
     bought(&books, "P-1", 1, 20.0);
-    let at_most = |most: f64| move |widths: &[f64], _: Option<f64>| widths.iter().all(|width| *width <= most);
+    let at_most = |most: f64| move |widths: &[f64], _: Bought<'_>| widths.iter().all(|width| *width <= most);
     let find = |id, most| books.kept(&[1; 32], &permit_id(id), at_most(most)).unwrap();
     assert!(find("P-1", 10.0).is_none());
     assert!(find("P-1", 20.0).is_some());
     assert!(books.kept(&[2; 32], &permit_id("P-1"), |_, _| true).unwrap().is_none());
-    // As dear as asked for, for whoever bought it.
+    // As dear as asked for, for whoever bought it; for others by its mechanisms, word by word.
     let as_dear = |id, least: f64| {
-        let enough = move |_: &[f64], bought: Option<f64>| bought.is_some_and(|bought| bought >= least);
+        let enough = move |_: &[f64], bought: Bought<'_>| matches!(bought, Bought::Here(Some(had)) if had >= least);
         books.kept(&[1; 32], &permit_id(id), enough).unwrap().is_some()
     };
     assert!(as_dear("P-1", 0.05) && !as_dear("P-1", 0.06) && !as_dear("P-2", 0.05));
+    let drawn = answer(1, 20.0).mechanisms.to_string();
+    for (id, wanted, serves) in [("P-2", drawn.as_str(), true), ("P-2", "[]", false), ("P-1", drawn.as_str(), false)] {
+        let same = |_: &[f64], bought: Bought<'_>| bought == Bought::Elsewhere(wanted);
+        assert_eq!(books.kept(&[1; 32], &permit_id(id), same).unwrap().is_some(), serves, "{id} {wanted}");
+    }
     // A finer one is bought by the other permit; it does not hide the own one, which is free.
     bought(&books, "P-2", 1, 5.0);
     assert_eq!(find("P-1", 20.0).unwrap().bought_by, permit_id("P-1"));
@@ -84,27 +89,27 @@ fn only_an_answer_that_is_accurate_enough_serves() {
 }
 
 #[test]
-fn a_failure_is_kept_as_the_answer_and_gets_no_second_try_from_anybody() {
+fn a_failure_is_kept_as_the_answer_of_the_permit_that_paid_for_it_at_its_deadline() {
     let (enclave, books) = Enclave::new();
-    assert_eq!(books.kept_failure(&[3; 32], &permit_id("P-1")).unwrap(), None);
-    let reservation = books.reserve(charge("P-1", pure(0.25)), question()).unwrap();
-    assert!(reservation.paid().is_some());
-    let entry = books.fail(reservation).unwrap();
+    let within = |ms: u32| Admission { settings: json!({"deadline_ms": ms}), ..question() };
+    let failed =
+        |books: &Books, deadline: Option<u32>, id| books.kept_failure(&[3; 32], deadline, &permit_id(id)).unwrap();
+    assert_eq!(failed(&books, Some(250), "P-1"), None);
+    let entry = books.fail(books.reserve(charge("P-1", pure(0.25)), within(250)).unwrap()).unwrap();
     let books = enclave.reopen(books);
-    let own = books.kept_failure(&[3; 32], &permit_id("P-1")).unwrap().unwrap();
-    assert_eq!((own.entry, &own.asked_by), (entry, &permit_id("P-1")));
-    assert_eq!(books.kept_failure(&[4; 32], &permit_id("P-1")).unwrap(), None, "another question");
-    assert!(books.reserve_for_failure(charge("P-1", pure(0.25)), question(), &own).is_err(), "it has paid");
-    // Another permit pays as for a fresh answer, and has a failure of its own; the persons pay nothing again.
+    assert_eq!(failed(&books, Some(250), "P-1"), Some(entry));
+    assert_eq!(books.kept_failure(&[4; 32], Some(250), &permit_id("P-1")).unwrap(), None, "another question");
+    assert_eq!((failed(&books, Some(1_000), "P-1"), failed(&books, None, "P-1")), (None, None), "another deadline");
+    assert_eq!(failed(&books, Some(250), "P-2"), None, "another permit has its own try");
+    // Which it pays for in full, as for anything new.
     let wide = held(&books, CapName::Population(population()));
-    let theirs = books.kept_failure(&[3; 32], &permit_id("P-2")).unwrap().unwrap();
-    let reservation = books.reserve_for_failure(charge("P-2", pure(0.25)), question(), &theirs).unwrap();
-    assert!(reservation.paid().is_none(), "no data may be read on it");
-    let second = books.fail(reservation).unwrap();
-    assert_eq!(held(&books, CapName::Population(population())), wide);
-    assert_eq!(held(&books, CapName::Permit(permit_id("P-2"))).spent, pure(0.25));
-    assert_eq!(books.kept_failure(&[3; 32], &permit_id("P-2")).unwrap().unwrap().entry, second);
+    let second = books.fail(books.reserve(charge("P-2", pure(0.25)), within(250)).unwrap()).unwrap();
+    assert_ne!(held(&books, CapName::Population(population())), wide);
+    assert_eq!((failed(&books, Some(250), "P-1"), failed(&books, Some(250), "P-2")), (Some(entry), Some(second)));
     assert_eq!(books.failures(&permit_id("P-2"), &dataset()).unwrap(), Failures { permit: 1, dataset: 2 });
+    // Where answers leave at once there is no deadline to tell apart.
+    let third = books.fail(books.reserve(charge("P-1", pure(0.25)), question()).unwrap()).unwrap();
+    assert_eq!(failed(&books, None, "P-1"), Some(third));
 }
 
 #[test]

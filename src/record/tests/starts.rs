@@ -95,7 +95,7 @@ fn steps(books: &Books) -> Vec<(u32, String)> {
 fn works(books: &Books) {
     let reservation = books.reserve(charge("P-1", pure(0.01)), question()).unwrap();
     let _receipt = books.release(reservation, answer(50, 1.0)).unwrap();
-    assert!(books.kept(&[50; 32], &permit_id("P-1"), |_, bought| bought == Some(1.0)).unwrap().is_some());
+    assert!(books.kept(&[50; 32], &permit_id("P-1"), |_, bought| bought == Bought::Here(Some(1.0))).unwrap().is_some());
     assert!(books.kept(&[7; 32], &permit_id("P-1"), |_, _| true).unwrap().is_some(), "kept before");
     books.halt(&who("review"), HaltTarget::Everything, "a story").unwrap();
     assert!(matches!(books.reserve(charge("P-1", pure(0.01)), question()), Err(Denied::Halted)));
