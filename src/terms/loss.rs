@@ -322,8 +322,8 @@ impl Cap {
     }
 
     /// The most that `share` (0 to 1) of this cap may take at once: at every finite order that share of the order's budget or
-    /// of the largest Gaussian that fits that order, whichever is more; anything at ∞, where a Gaussian has nothing finite,
-    /// and in the Gaussian coordinate, where pure ε costs more than its share; and that share of what δ leaves to thresholds.
+    /// of the largest Gaussian that fits the cap, whichever is more; anything at ∞, where a Gaussian has nothing finite, and in
+    /// the Gaussian coordinate, where pure ε costs more than its share; and that share of what δ leaves to thresholds.
     ///
     /// # Errors
     /// [`LossFault`] where `share` is no share.
@@ -333,7 +333,7 @@ impl Cap {
         }
         let budgets = self.budgets_nanos(ORDERS_PART).map(from_nanos);
         let finite = ORDERS.into_iter().zip(budgets).filter(|(order, _)| order.is_finite());
-        let rho = finite.map(|(order, budget)| budget / order).fold(0.0, f64::max);
+        let rho = finite.map(|(order, budget)| budget / order).fold(self.budget(GAUSSIAN) / 2.0, f64::max);
         let mut part = Loss { gaussian_picos: INFINITE, ..Loss::zero() };
         for (nanos, (order, budget)) in part.nanos.iter_mut().zip(ORDERS.into_iter().zip(budgets)) {
             *nanos = match order.is_infinite() {

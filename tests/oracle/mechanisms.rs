@@ -377,3 +377,20 @@ fn gaussian_questions_whose_epsilons_add_up_to_the_caps_fit_in_any_order() {
         }
     }
 }
+
+/// Of what was spent before there was a Gaussian coordinate nothing finite is known there: the orders bear what is left.
+#[test]
+fn a_permit_of_before_goes_on_with_the_orders() {
+    let bounds = Bounds { work_rows_max: 65_536, cells_max: 1000, population_max: 1000 };
+    let cap = cap(1.0, 1e-6);
+    let mut spent = Loss::concentrated(1e-4).unwrap();
+    let each = epsilon_of_one(200, cap);
+    for question in 1..=190 {
+        let analysis = ask(&directory(), BY_KIND, &asked(1, 2), &bounds).unwrap();
+        let plan = analysis.price(&Offer { epsilon: each, accuracy: None, cap, spent: spent.clone() }).unwrap();
+        let order = plan.priced().order;
+        assert!(ORDERS.get(order).is_some_and(|order| order.is_finite()), "question {question} at {order}");
+        spent = spent.plus(plan.loss()).unwrap();
+        assert!(cap.admits(&spent), "question {question}");
+    }
+}

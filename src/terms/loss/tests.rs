@@ -279,3 +279,17 @@ fn what_was_admitted_before_is_within_delta_and_no_order_has_more_of_it_now() {
     assert!(!cap.admits(&brim) && cap.admitted_before(&old(1), &brim) && !cap.admitted_before(&old(1), &over));
     assert!(!cap.admitted_before(&pure(1e-9), &brim), "a charge of now is judged as of now");
 }
+
+#[test]
+fn the_gaussian_of_a_share_is_within_that_share() {
+    for (epsilon, delta) in [(0.1, 1e-9), (1.0, 1e-6), (8.0, 1e-7)] {
+        let cap = Cap { epsilon, delta };
+        for share in [0.01, 0.1, 1.0] {
+            let most = cap.share(share).unwrap_or_else(|_| Loss::zero());
+            let one = as_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * (1.0 - 1e-3));
+            assert!(one.at_most(&most), "({epsilon}, {delta}): {share}");
+            let more = as_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * 1.01);
+            assert!(!more.at_most(&most), "({epsilon}, {delta}): {share}, and no more");
+        }
+    }
+}
