@@ -3,6 +3,7 @@
 use std::{future::Future, net::IpAddr, sync::Arc};
 
 use datafusion::arrow::record_batch::RecordBatch;
+use futures::FutureExt;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tonic::{
@@ -82,7 +83,9 @@ impl Caller {
     ) -> Result<T, Refusal> {
         let caller = self.clone();
         let (_waiting, waited_for) = watch::channel(());
-        let call = while_waited_for(waited_for, async move { caller.under_headers(work).await });
+        // On the heap: a call is deep, and each step around it would hold it once more.
+        let work = work.boxed();
+        let call = while_waited_for(waited_for, async move { caller.under_headers(work).await }.boxed());
         let task = tokio::spawn(call.in_current_span());
         task.await.unwrap_or(Err(Refusal::Failed { entry: None }))
     }

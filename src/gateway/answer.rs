@@ -130,11 +130,11 @@ impl Gateway {
         let asking = self.asking(session, scene, sql).await?;
         let cleared = self.clear(&asking, *statement, Parameters::Bound(values))?;
         if explaining {
-            return self.explain(&asking, &cleared).await;
+            return Box::pin(self.explain(&asking, &cleared)).await;
         }
         match cleared.question.is_public() {
-            true => self.answer_public(&asking, &cleared).await,
-            false => self.answer_private(&asking, cleared, sql).await,
+            true => Box::pin(self.answer_public(&asking, &cleared)).await,
+            false => Box::pin(self.answer_private(&asking, cleared, sql)).await,
         }
     }
 

@@ -7,6 +7,7 @@
 use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use datafusion::logical_expr::LogicalPlan;
+use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
@@ -84,7 +85,8 @@ impl Gateway {
         tables: Arc<dyn RangedTables>,
     ) -> Result<Finished, Refusal> {
         let engine = self.public_engine().map_err(|fault| failed(&fault))?;
-        let answering = self.in_public(asking, async move { public_answer(&engine, &plan, tables.as_ref()).await });
+        let answering =
+            self.in_public(asking, async move { public_answer(&engine, &plan, tables.as_ref()).await }.boxed());
         tokio::select! {
             biased;
             () = nobody_waits() => Err(Refusal::Cancelled),
@@ -104,7 +106,7 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         let (engine, analysis, tables) = (self.public_engine(), analysis.clone(), Arc::clone(tables));
         let engine = engine.map_err(|fault| failed(&fault))?;
-        let rehearsed = self.aside(asking, async move { engine.rehearse(&analysis, tables.as_ref()).await });
+        let rehearsed = self.aside(asking, async move { engine.rehearse(&analysis, tables.as_ref()).await }.boxed());
         rehearsed.await?.map_err(|fault| unplannable(&fault))
     }
 
@@ -121,7 +123,7 @@ impl Gateway {
         let (analysis, tables) = (analysis.clone(), Arc::clone(tables));
         let engine = self.public_engine().map_err(|fault| failed(&fault))?;
         let none = analysis.public_inputs().is_empty();
-        let preparing = async move { engine.prepare(&analysis, tables.as_ref()).await };
+        let preparing = async move { engine.prepare(&analysis, tables.as_ref()).await }.boxed();
         let prepared = match none {
             true => preparing.await,
             false => self.in_public(asking, preparing).await?,
@@ -141,7 +143,7 @@ impl Gateway {
         tables: Arc<dyn RangedTables>,
     ) -> Result<Finished, Refusal> {
         let (engine, analysis) = (self.public_engine().map_err(|fault| failed(&fault))?, analysis.clone());
-        let finishing = async move { finish(&engine, &analysis, &noisy, tables.as_ref()).await };
+        let finishing = async move { finish(&engine, &analysis, &noisy, tables.as_ref()).await }.boxed();
         match self.in_public(asking, finishing).await {
             Ok(Ok(finished)) => Ok(finished),
             Ok(Err(fault)) => {
@@ -160,7 +162,7 @@ impl Gateway {
     async fn in_public<T: Send + 'static>(
         &self,
         asking: &Asking<'_>,
-        work: impl Future<Output = Result<T, EngineFault>> + Send + 'static,
+        work: BoxFuture<'static, Result<T, EngineFault>>,
     ) -> Result<Result<T, EngineFault>, Refusal> {
         let taken = async {
             let own = self.public.shares.enter(asking.principal.account()).await?;
@@ -178,7 +180,7 @@ impl Gateway {
     async fn aside<T: Send + 'static>(
         &self,
         asking: &Asking<'_>,
-        work: impl Future<Output = Result<T, EngineFault>> + Send + 'static,
+        work: BoxFuture<'static, Result<T, EngineFault>>,
     ) -> Result<Result<T, EngineFault>, Refusal> {
         let dataset = asking.dataset.as_ref();
         let source = dataset.and_then(|name| asking.world.datasets.get(name)?.source());

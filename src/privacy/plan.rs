@@ -42,8 +42,8 @@ pub struct Analysis {
 /// and an [`Analysis`] that is not priced is none:
 /// ```compile_fail,E0308
 /// use sekisho::privacy::{Analysis, Exact, Noisy, add_noise};
-/// fn cheap(analysis: &Analysis, exact: Vec<Exact>) {
-///     let _ = add_noise(analysis, Noisy::none(), exact);
+/// fn cheap(analysis: &Analysis, exact: Vec<Exact>, threads: std::num::NonZeroUsize) {
+///     let _ = add_noise(analysis, Noisy::none(), exact, threads);
 /// }
 /// ```
 #[must_use]

@@ -150,16 +150,21 @@ async fn a_missed_deadline_is_a_failure_that_is_constant_charged_kept_and_counte
     assert!(house.spent_of_permit("P-RIVAL") > 0.0);
     assert!(house.spent(&population) > of_all, "it was tried, and not served from what another had");
     assert_eq!((failures("P-WIDE").permit, failures("P-RIVAL").permit), (1, 1));
-    // To have missed a short one says nothing of a longer one: another try, charged and counted. The second of a permit
-    // halts it.
+    // To have missed a short one says nothing of a longer one: another try, charged, which a fast machine meets. Where it is
+    // missed too, it is the second of a permit and halts it.
     hanako.set("deadline", "1").await;
     let begun = Instant::now();
-    let longer = hanako.refusal(LONG).await;
+    let longer = hanako.try_ask(LONG).await.map(drop);
     at_least(begun, 1_000);
-    assert!(matches!(longer, Refusal::Failed { entry: Some(other) } if other > entry), "{longer}");
     assert!(house.spent_of_permit("P-WIDE") > spent);
-    assert_eq!(failures("P-WIDE").permit, 2);
-    assert_eq!(hanako.refusal(SHORT).await, Refusal::Halted);
+    match longer {
+        Ok(()) => assert_eq!(failures("P-WIDE").permit, 1),
+        Err(Refusal::Failed { entry: Some(other) }) if other > entry => {
+            assert_eq!(failures("P-WIDE").permit, 2);
+            assert_eq!(hanako.refusal(SHORT).await, Refusal::Halted);
+        }
+        Err(other) => panic!("{other}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
