@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Gateway, Release, Session, Shape, blocking,
+    Gateway, Release, Session, Shape, Turn, blocking,
     deadline::{Deadline, Fault, Speed},
     explain, failed, figures,
     halt::denied,
@@ -444,7 +444,7 @@ impl Gateway {
         }
     }
 
-    fn turn(&self, permit: &PermitId, key: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, permit: &PermitId, key: [u8; 32]) -> Turn {
         let mut turns = self.in_flight.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((permit.clone(), key)).or_default())

@@ -135,6 +135,9 @@ const HASHING_MAX: usize = 2;
 /// Sign-ins under way; one more is told to come back.
 const SIGN_INS_MAX: usize = 64;
 
+/// Held by the one of identical questions that is answered; the others of its permit wait for it.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// The one door behind all surfaces.
 pub struct Gateway {
     enclave: Enclave,
@@ -159,7 +162,7 @@ pub struct Gateway {
     sign_ins: Semaphore,
     throttle: Throttle,
     oidc: Option<Oidc>,
-    in_flight: Mutex<HashMap<(PermitId, [u8; 32]), Arc<tokio::sync::Mutex<()>>>>,
+    in_flight: Mutex<HashMap<(PermitId, [u8; 32]), Turn>>,
 }
 
 /// What a question would return; telling it reads no data.

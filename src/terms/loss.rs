@@ -93,7 +93,7 @@ impl Loss {
     /// [`LossFault`] where `epsilon` is negative, not finite or too large.
     pub fn pure(epsilon: f64) -> Result<Self, LossFault> {
         Self::from_curve(epsilon, |order| randomised_response(epsilon, order))
-            .map(|l| l.as_gaussian(gaussian::of_pure(epsilon)))
+            .map(|l| l.with_gaussian(gaussian::of_pure(epsilon)))
     }
 
     /// The curve αρ of a ρ-zCDP mechanism (Bun and Steinke 2016), with nothing finite at the order ∞ nor as a Gaussian.
@@ -109,7 +109,7 @@ impl Loss {
     /// # Errors
     /// [`LossFault`] where `rho` is negative, not finite or too large.
     pub fn gaussian(rho: f64) -> Result<Self, LossFault> {
-        Ok(Self::concentrated(rho)?.as_gaussian((2.0 * rho).next_up()))
+        Ok(Self::concentrated(rho)?.with_gaussian((2.0 * rho).next_up()))
     }
 
     /// Of so many choices, each with privacy losses in a range of η, where `rho` is η²/8 (the exponential mechanism; Cesar
@@ -120,7 +120,7 @@ impl Loss {
     pub fn choices(rho: f64, times: u32) -> Result<Self, LossFault> {
         let times = f64::from(times);
         let each = gaussian::of_range((8.0 * rho).sqrt().next_up().next_up());
-        Ok(Self::concentrated((rho * times).next_up())?.as_gaussian((each * times).next_up()))
+        Ok(Self::concentrated((rho * times).next_up())?.with_gaussian((each * times).next_up()))
     }
 
     /// This loss with `delta` more chance of failing altogether, as a threshold has.
@@ -234,7 +234,7 @@ impl Loss {
     }
 
     /// The same with the μ² of a Gaussian that is as bad; nothing finite where it leaves the integers.
-    fn as_gaussian(mut self, mu_squared: f64) -> Self {
+    fn with_gaussian(mut self, mu_squared: f64) -> Self {
         if self.gaussian_picos != 0 {
             self.gaussian_picos = round_up(mu_squared * PICO).map_or(INFINITE, |picos| picos.saturating_add(1));
         }

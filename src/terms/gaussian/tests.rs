@@ -48,7 +48,7 @@ fn a_budget_is_the_reference_and_never_above_it() {
         let here = budget(epsilon, most);
         assert!(here <= expected && here > expected * (1.0 - 1e-6), "({epsilon}, {most}): {here} for {expected}");
     }
-    for (epsilon, most, expected) in [(700.0, 1e-6, 1088.250_022), (1000.0, 1e-12, 1463.598_994)] {
+    for (epsilon, most, expected) in [(700.0, 1e-6, 1_088.250_022), (1000.0, 1e-12, 1_463.598_994)] {
         let here = budget(epsilon, most);
         assert!(here <= expected && here > expected * 0.95, "({epsilon}, {most}): {here} for {expected}");
     }

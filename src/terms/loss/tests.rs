@@ -146,7 +146,7 @@ fn what_remains_is_what_still_fits() {
     assert!(cap().remaining(&pure(5.0)).abs() < f64::EPSILON);
 }
 
-fn as_gaussian(rho: f64) -> Loss {
+fn with_gaussian(rho: f64) -> Loss {
     Loss::gaussian(rho).unwrap_or_else(|_| Loss::everything())
 }
 
@@ -195,11 +195,11 @@ fn gaussians_fill_the_gaussian_coordinate_beyond_what_every_order_bears() {
     let rho = cap.budget(GAUSSIAN) / 2.0;
     let mut total = Loss::zero();
     for n in 1..=200 {
-        total = total.plus(&as_gaussian((rho - 1e-9) / 200.0)).unwrap_or_else(|_| Loss::everything());
+        total = total.plus(&with_gaussian((rho - 1e-9) / 200.0)).unwrap_or_else(|_| Loss::everything());
         assert!(cap.admits(&total), "question {n}");
     }
     assert!((0..ORDERS.len()).all(|index| total.at(index) > cap.budget(index)), "no order bears it");
-    assert!(!cap.admits(&total.plus(&as_gaussian(rho / 200.0)).unwrap_or_else(|_| Loss::everything())));
+    assert!(!cap.admits(&total.plus(&with_gaussian(rho / 200.0)).unwrap_or_else(|_| Loss::everything())));
     // Nothing is known of another mechanism of the same ρ as a Gaussian.
     let other = Loss::concentrated(rho).unwrap_or_else(|_| Loss::zero());
     assert!(other.at(GAUSSIAN).is_infinite() && !cap.admits(&other));
@@ -221,7 +221,7 @@ fn the_gaussian_of_a_pure_loss_and_of_a_choice_are_at_least_what_they_dominate()
 #[test]
 fn a_gaussians_epsilon_is_the_exact_one() {
     let rho = gaussian::budget(1.0, 1e-6) / 2.0;
-    let (exact, by_orders) = (as_gaussian(rho).epsilon(1e-6), Loss::concentrated(rho).map(|l| l.epsilon(1e-6)));
+    let (exact, by_orders) = (with_gaussian(rho).epsilon(1e-6), Loss::concentrated(rho).map(|l| l.epsilon(1e-6)));
     assert!((exact - 1.0).abs() < 1e-4, "{exact}");
     assert!(by_orders.is_ok_and(|epsilon| epsilon > 1.05), "the best order alone says more");
 }
@@ -236,7 +236,7 @@ fn what_was_written_before_there_was_a_gaussian_coordinate_is_finite_at_the_orde
     assert!(read(old).at(GAUSSIAN).is_infinite() && (read(old).at(16) - 17e-9).abs() < 1e-15);
     // Byte by byte what was signed, and what it was when it is read again.
     assert_eq!((written(&read(nothing)), written(&read(old))), (nothing.to_owned(), old.to_owned()));
-    for loss in [pure(0.5), as_gaussian(0.01), Loss::concentrated(0.01).unwrap_or_else(|_| Loss::zero())] {
+    for loss in [pure(0.5), with_gaussian(0.01), Loss::concentrated(0.01).unwrap_or_else(|_| Loss::zero())] {
         assert_eq!(read(&written(&loss)), loss);
         let both = read(old).plus(&loss).unwrap_or_else(|_| Loss::zero());
         assert!(both.at(GAUSSIAN).is_infinite(), "what is unknown stays unknown");
@@ -253,7 +253,7 @@ fn what_remains_after_gaussians_is_the_epsilon_of_the_share_that_is_left() {
         let one = cap.budget(GAUSSIAN) / 2.0 / f64::from(questions) - 1e-9;
         let mut spent = Loss::zero();
         for asked in 1..questions {
-            spent = spent.plus(&as_gaussian(one)).unwrap_or_else(|_| Loss::everything());
+            spent = spent.plus(&with_gaussian(one)).unwrap_or_else(|_| Loss::everything());
             let left = cap.remaining(&spent);
             let share = cap.share_of(left).unwrap_or(f64::INFINITY);
             let open = 1.0 - f64::from(asked) / f64::from(questions);
@@ -286,9 +286,9 @@ fn the_gaussian_of_a_share_is_within_that_share() {
         let cap = Cap { epsilon, delta };
         for share in [0.01, 0.1, 1.0] {
             let most = cap.share(share).unwrap_or_else(|_| Loss::zero());
-            let one = as_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * (1.0 - 1e-3));
+            let one = with_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * (1.0 - 1e-3));
             assert!(one.at_most(&most), "({epsilon}, {delta}): {share}");
-            let more = as_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * 1.01);
+            let more = with_gaussian(share * cap.budget(GAUSSIAN) / 2.0 * 1.01);
             assert!(!more.at_most(&most), "({epsilon}, {delta}): {share}, and no more");
         }
     }
