@@ -13,7 +13,10 @@ use std::{
 };
 
 use datafusion::{
-    common::JoinType,
+    common::{
+        JoinType,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, utils::split_conjunction},
 };
 
@@ -235,15 +238,37 @@ fn weight(plan: &LogicalPlan) -> u64 {
         let bare = |expr: &&Expr| !matches!(expr, Expr::Column(_) | Expr::Literal(..));
         u64::try_from(plan.expressions().iter().filter(bare).count()).unwrap_or(u64::MAX)
     };
+    let texts = || plan.expressions().iter().fold(0_u64, |sum, expr| sum.saturating_add(on_texts(expr)));
     match plan {
-        LogicalPlan::Projection(_) => computed(),
-        LogicalPlan::Filter(_) => 1,
+        LogicalPlan::Projection(_) => computed().saturating_add(texts()),
+        LogicalPlan::Filter(_) => 1_u64.saturating_add(texts()),
         LogicalPlan::Aggregate(_) => 3_u64.saturating_add(computed()),
         LogicalPlan::Window(_) => 20_u64.saturating_add(computed().saturating_mul(3)),
         LogicalPlan::Sort(_) | LogicalPlan::Distinct(_) => 5,
         LogicalPlan::SubqueryAlias(_) => 0,
         _ => 1,
     }
+}
+
+/// What an expression's searching and building of texts costs beyond a plain step.
+fn on_texts(expr: &Expr) -> u64 {
+    let mut steps = 0_u64;
+    let _ = expr.apply(|e| {
+        let more = match e {
+            Expr::SimilarTo(_) => 200,
+            Expr::ScalarFunction(call) => match call.func.name() {
+                name if name.starts_with("regexp_") => 200,
+                "lpad" | "rpad" | "repeat" | "replace" | "translate" | "reverse" | "overlay" | "initcap" | "concat"
+                | "concat_ws" | "upper" | "lower" | "to_char" => 20,
+                _ => 0,
+            },
+            Expr::BinaryExpr(binary) if binary.op.to_string().contains('~') => 200,
+            _ => 0,
+        };
+        steps = steps.saturating_add(more);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    steps
 }
 
 /// What folding one row costs: its keys are interned, and each partial is added to.

@@ -1,6 +1,11 @@
 //! How is the exact stage of a plan run on this machine?
 
-use std::{collections::BTreeSet, num::NonZeroUsize, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use datafusion::{
     arrow::{array::RecordBatch, compute::concat_batches, datatypes::Schema},
@@ -62,6 +67,19 @@ pub struct Engine {
     group_key: [u8; 32],
 }
 
+/// Says whether an engine's work has come to rest: work that was dropped ends where it next yields, which a call of the
+/// engine over one batch does not.
+#[derive(Clone)]
+pub struct InUse(Weak<RuntimeEnv>);
+
+impl InUse {
+    /// Whether nothing holds the engine's memory any more.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
 impl Engine {
     /// An engine that picks groups beyond C by `group_key`, which is secret and fixed.
     ///
@@ -88,6 +106,12 @@ impl Engine {
         let state = SessionStateBuilder::new_from_existing(self.state.clone());
         let state = state.with_runtime_env(memory(memory_bytes)?).build();
         Ok(Self { state, threads: self.threads, group_key: self.group_key })
+    }
+
+    /// Whether work in this engine's memory goes on, also when this handle of it is gone.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        InUse(Arc::downgrade(self.state.runtime_env()))
     }
 
     /// How many threads a question may keep busy at once; a public figure.

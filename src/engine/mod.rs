@@ -25,7 +25,7 @@ mod yielding;
 pub use cost::{Sizes, Work, estimate};
 pub use fault::EngineFault;
 pub use finish::{Finished, finish, public_answer};
-pub use local::{Engine, EngineLimits};
+pub use local::{Engine, EngineLimits, InUse};
 pub use rehearse::Prepared;
 pub use tables::{FileTables, MemoryTables, RangedTables};
 pub use version_key::VersionKey;

@@ -16,6 +16,7 @@ use super::{
     explain, failed, figures,
     halt::denied,
     kept::{self, Before, Made},
+    pool::Held,
     replay,
     session::Settings,
     world::{Dataset, World},
@@ -191,10 +192,13 @@ impl Gateway {
         // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before: a
         //    fault there depends on nobody. A place is held until the deadline: whoever waits for it learns how many others
         //    ask, and nothing of how long they take.
-        let prepared = self.prepare(asking, plan.analysis(), &tables).await?;
         let own = self.shares.enter(asking.principal.account()).await?;
-        let waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let running = self.running.acquire().await.map_err(|_| Refusal::Busy)?;
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Refusal::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Refusal::Busy)?;
+        let held = Held::new((running, waiting, own), engine.in_use());
+        // While it waited others may have failed.
+        self.not_halted_under(asking.principal, permit).await?;
+        let prepared = self.prepare(asking, plan.analysis(), &tables).await?;
         let place =
             self.running_now.enter(&charge.account, Some(&charge.permit), Some(&charge.dataset), dataset.source());
         let reservation = self.reserve(charge, admission, &before).await?;
@@ -217,7 +221,7 @@ impl Gateway {
         let Made { noisy, outcome } = made;
         let books = self.books.clone();
         let receipt = blocking(move || outcome.release(&books, reservation)).await?.map_err(|fault| failed(&fault))?;
-        drop((place, running, waiting, own, alone));
+        drop((place, held, alone));
         // On disk: charge settled, release recorded, answer kept.
 
         // 6. Post-processing of what is released, as from a kept answer. Neither how long it takes nor whether it fails can

@@ -10,16 +10,17 @@ use std::{
     future::Future,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 
 use crate::{
-    engine::EngineFault,
+    engine::{EngineFault, InUse},
     terms::{AccountName, Refusal},
 };
 
@@ -55,6 +56,40 @@ impl Shares {
         Arc::clone(places)
     }
 }
+
+/// Places that are given back when the work that they were for has come to rest, however early it was dropped: a thread that
+/// is still busy is nobody else's place, and makes nobody else's question miss its deadline.
+pub(super) struct Held<P: Send + 'static> {
+    places: Option<P>,
+    in_use: InUse,
+}
+
+impl<P: Send + 'static> Held<P> {
+    pub(super) fn new(places: P, in_use: InUse) -> Self {
+        Self { places: Some(places), in_use }
+    }
+}
+
+impl<P: Send + 'static> Drop for Held<P> {
+    fn drop(&mut self) {
+        let (Some(places), in_use) = (self.places.take(), self.in_use.clone()) else { return };
+        if in_use.ended() {
+            return;
+        }
+        // Without a runtime nothing runs any more either.
+        if let Ok(threads) = Handle::try_current() {
+            threads.spawn(async move {
+                while !in_use.ended() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                drop(places);
+            });
+        }
+    }
+}
+
+/// So often it is looked whether dropped work has come to rest.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Pool {
     /// A pool of so many threads that compute, and as many that read files and draw noise.

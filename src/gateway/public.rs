@@ -37,7 +37,7 @@ pub(super) const TOO_LONG: &str =
 /// The threads of such work, and the places on them.
 pub(super) struct PublicWork {
     pool: Pool,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     shares: Shares,
 }
 
@@ -49,7 +49,7 @@ impl PublicWork {
     pub(super) fn new() -> Result<Self, EngineFault> {
         Ok(Self {
             pool: Pool::new("nobody", PLACES)?,
-            places: Semaphore::new(PLACES.get()),
+            places: Arc::new(Semaphore::new(PLACES.get())),
             shares: Shares::of_each(PLACES_OF_ONE),
         })
     }
@@ -166,11 +166,17 @@ impl Gateway {
     ) -> Result<Result<T, EngineFault>, Refusal> {
         let taken = async {
             let own = self.public.shares.enter(asking.principal.account()).await?;
-            let place = self.public.places.acquire().await.map_err(|_| Refusal::Busy)?;
+            let place = Arc::clone(&self.public.places).acquire_owned().await.map_err(|_| Refusal::Busy)?;
             Ok::<_, Refusal>((own, place))
         };
-        let _places = tokio::time::timeout(PATIENCE, taken).await.map_err(|_| Refusal::Busy)??;
-        self.aside(asking, work).await
+        let places = tokio::time::timeout(PATIENCE, taken).await.map_err(|_| Refusal::Busy)??;
+        // They go with the work, which may end later than whoever waits for it stops waiting.
+        let placed = async move {
+            let done = work.await;
+            drop(places);
+            done
+        };
+        self.aside(asking, placed.boxed()).await
     }
 
     /// The same without a place, for what is short unless somebody means it not to be.

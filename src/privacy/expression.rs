@@ -211,6 +211,9 @@ impl Scope<'_> {
         if regular && !scalar_functions::pattern_compiles(&pattern.expr) {
             return Err(refused("SIMILAR TO", "this pattern is no regular expression"));
         }
+        if regular {
+            scalar_functions::searchable("SIMILAR TO", &value.facts)?;
+        }
         let mut like = like.clone();
         (*like.expr, *like.pattern) = (value.expr, pattern.expr);
         if !regular && !scalar_functions::like_compiles(&like) {
@@ -381,6 +384,7 @@ impl Scope<'_> {
                 if !scalar_functions::pattern_compiles(&right.expr) {
                     return Err(refused(&binary.op.to_string(), "give a regular expression as a literal"));
                 }
+                scalar_functions::searchable(&binary.op.to_string(), &left.facts)?;
                 Ok(boolean(rebuilt(left.expr, right.expr), fixed))
             }
             Operator::BitwiseAnd | Operator::BitwiseOr | Operator::BitwiseXor => {

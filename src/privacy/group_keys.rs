@@ -229,6 +229,9 @@ fn columns_of(expr: &Expr) -> Vec<Column> {
 /// The values of `expr` over all combinations of the lists.
 fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarValue>)>) -> Option<Vec<ScalarValue>> {
     let rows: usize = lists.iter().map(|(_, list)| list.len()).product();
+    if rows > looked_at(expr) {
+        return None;
+    }
     let mut fields = vec![];
     for (index, (_, list)) in lists.iter().enumerate() {
         fields.push(Field::new(format!("c{index}"), list.first()?.data_type(), true));
@@ -257,6 +260,27 @@ fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarVal
     let mut values: Vec<ScalarValue> = seen.into_iter().collect();
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     Some(values)
+}
+
+/// At how many combinations an expression may be looked at: this happens before anything is charged, and what searches or
+/// builds texts takes its time.
+fn looked_at(expr: &Expr) -> usize {
+    let mut most = COMBINATIONS_MAX;
+    let _ = expr.apply(|e| {
+        let at_most = match e {
+            Expr::SimilarTo(_) => 512,
+            Expr::ScalarFunction(call) => match call.func.name() {
+                name if name.starts_with("regexp_") => 512,
+                "lpad" | "rpad" | "repeat" | "replace" | "translate" | "reverse" | "overlay" | "initcap" => 8_192,
+                _ => COMBINATIONS_MAX,
+            },
+            Expr::BinaryExpr(binary) if binary.op.to_string().contains('~') => 512,
+            _ => COMBINATIONS_MAX,
+        };
+        most = most.min(at_most);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    most
 }
 
 /// The combinations from `from` up to `to`, in an order in which the first list turns fastest.

@@ -84,6 +84,7 @@ fn only_literals(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refu
         return Err(refused(name, "its text has at most 256 bytes, four for each character: write left(x, 64)"));
     }
     if name.starts_with("regexp_") {
+        arguments.first().map_or(Ok(()), |(a, _)| searchable(name, &a.facts))?;
         let pattern = arguments.get(1).map(|(a, _)| a.expr.clone());
         if !pattern.is_some_and(|pattern| pattern_compiles(&pattern)) {
             return Err(refused(name, "this pattern is no regular expression"));
@@ -94,6 +95,28 @@ fn only_literals(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refu
 
 /// A regular expression that goes on after each match takes time with the square of the text.
 const ITERATED_BYTES_MAX: u64 = 256;
+
+/// The most bytes of a text in which a regular expression is looked for.
+const SEARCHED_BYTES_MAX: u64 = 1024;
+
+/// The most that counted repetitions of a pattern, such as {30}, may come to, each inside the others: a pattern is searched for
+/// in time with its size, and each of these makes it so many times larger.
+const REPEATED_MAX: u64 = 64;
+
+/// Refuses the search of a long text.
+pub(super) fn searchable(name: &str, facts: &Facts) -> Result<(), Refusal> {
+    match facts.text_bytes > SEARCHED_BYTES_MAX {
+        true => Err(refused(name, "its text has at most 1,024 bytes, four for each character: write left(x, 256)")),
+        false => Ok(()),
+    }
+}
+
+/// All counts of counted repetitions, multiplied.
+fn repeated(pattern: &str) -> u64 {
+    let counts = pattern.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let largest = |(counts, _): (&str, &str)| counts.split(',').filter_map(|n| n.trim().parse::<u64>().ok()).max();
+    counts.filter_map(largest).fold(1, |all, count| all.saturating_mul(count.max(1)))
+}
 
 /// The most bytes of a pattern.
 const PATTERN_BYTES_MAX: usize = 1024;
@@ -107,7 +130,9 @@ pub(super) fn pattern_compiles(pattern: &Expr) -> bool {
     };
     match pattern {
         Expr::Literal(value, _) if value.is_null() => true,
-        Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.len() <= PATTERN_BYTES_MAX => {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _)
+            if text.len() <= PATTERN_BYTES_MAX && repeated(text) <= REPEATED_MAX =>
+        {
             matches(Operator::RegexMatch) && matches(Operator::RegexIMatch)
         }
         _ => false,

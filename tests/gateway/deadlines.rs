@@ -168,6 +168,26 @@ async fn a_missed_deadline_is_a_failure_that_is_constant_charged_kept_and_counte
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_questions_asked_at_once_no_more_fail_than_a_permit_may() {
+    let house = waiting_house().await;
+    let mut asking = vec![];
+    for n in 0..6 {
+        let hanako = asker_within(&house, "hanako", "P-WIDE", "0.25").await;
+        let sql = format!("{LONG} WHERE a.measurement_concept_id <> {n}");
+        asking.push(tokio::spawn(async move { hanako.try_ask(&sql).await.map(drop) }));
+    }
+    let mut failed = 0;
+    for one in asking {
+        match one.await.unwrap() {
+            Err(Refusal::Failed { entry: Some(_) }) => failed += 1,
+            Err(Refusal::Halted) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((failed, house.count("failure"), house.count("admission")), (2, 2, 2), "halted before the others began");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_halt_ends_what_waits_for_its_deadline_as_it_ends_what_runs() {
     let house = waiting_house().await;
     let operator = house.sign_in("operator").await;
