@@ -244,8 +244,8 @@ impl Loss {
 
 /// The most that may ever be lost on one account: (ε, δ).
 ///
-/// δ is divided beforehand, so that no part depends on what was asked: [`GAUSSIAN_PART`] of it is for the Gaussian
-/// coordinate, [`ORDERS_PART`] for the conversion from Rényi orders, [`THRESHOLDS_PART`] for the δ of thresholds.
+/// δ is divided beforehand, so that no part depends on what was asked: ¾ of it is for the Gaussian coordinate, ⅛ for the
+/// conversion from Rényi orders, ⅛ for the δ of thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "CapText", into = "CapText")]
 pub struct Cap {
