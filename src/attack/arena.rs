@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ use crate::{
     identity::Passwords,
     ingest::{Format, IngestFault},
     keys::{Keys, MasterSource},
-    record::{Activation, Books, NewAccount},
+    record::{Activation, BOOKS_FILE, Books, NewAccount},
     terms::{AccountName, Clock, DatasetName, Language, PermitId, PurposeCode, Role, SourceName},
 };
 
@@ -280,7 +280,16 @@ impl Arena {
             Ok(ended) => ended.map_err(|_| Stop::Fault("the gateway stopped unexpectedly".into()))??,
             Err(_) => self.serving.abort(),
         }
-        Ok(self.directory)
+        // What it began may end a moment later: when the lock is free, its books are closed.
+        let lock = self.directory.join(format!("{BOOKS_FILE}.lock"));
+        for _ in 0..200 {
+            let opened = File::options().write(true).open(&lock);
+            if opened.is_ok_and(|file| file.try_lock().is_ok()) {
+                return Ok(self.directory);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Stop::Fault("the gateway has not closed its books".into()))
     }
 }
 
