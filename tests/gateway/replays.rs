@@ -80,7 +80,9 @@ async fn a_thousand_recorded_verdicts_come_out_the_same() {
     let recorded = |house: &House| house.count("admission") + house.count("refusal");
     let mut n = 0;
     while recorded(&house) < wanted {
-        let round: Vec<_> = (n..n + 64)
+        let (his, others): (Vec<usize>, Vec<usize>) = (n..n + 64).partition(|n| n / 16 % 4 == 3);
+        let round: Vec<_> = others
+            .into_iter()
             .map(|n| {
                 let asker = Arc::clone(askers[n / 16 % 4]);
                 tokio::spawn(async move { asker.try_ask(&drawn(n)).await.map(drop) })
@@ -88,6 +90,11 @@ async fn a_thousand_recorded_verdicts_come_out_the_same() {
             .collect();
         for task in round {
             let _answered_or_refused = task.await.unwrap();
+        }
+        // Under the small cap one after another: a question that was priced before others took from the same cap can be refused
+        // for what they took, at a price that it would not have by then, and replays as admitted.
+        for n in his {
+            let _answered_or_refused = jiro.try_ask(&drawn(n)).await.map(drop);
         }
         n += 64;
         if n == 640 {
