@@ -128,7 +128,7 @@ fn every_operation_of_the_disk_meets_every_fault() {
 }
 
 #[test]
-#[ignore = "run by its parent with a disk that fails"]
+#[ignore = "half of every_operation_of_the_disk_meets_every_fault, which runs it in a process whose disk it makes fail"]
 fn a_child_on_a_bad_disk() {
     let Some((enclave, given)) = given() else { return };
     let act = Act::named(&given("ACT"));
