@@ -11,12 +11,13 @@ use std::{
 };
 
 use super::{
-    Gateway, Release, Session, Shape, Turn, blocking,
+    Gateway, Release, Session, Shape, blocking,
     deadline::{Deadline, Fault, Speed},
     explain, failed, figures,
     halt::denied,
     kept::{self, Before, Made},
     pool::Held,
+    priced::{Priced, Reserved, Wanted},
     replay,
     session::Settings,
     world::{Dataset, World},
@@ -26,10 +27,10 @@ use crate::{
     engine::{Engine, EngineFault, Finished, Prepared, RangedTables},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
-    privacy::{Analysis, Bounds, Exact, Noisy, Offer, Plan, add_noise, analyze},
-    record::{Admission, Bought, Paid, Permit, Reservation},
+    privacy::{Analysis, Bounds, Exact, Noisy, Plan, add_noise, analyze},
+    record::{Paid, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
-    terms::{CapName, Charge, DatasetName, Instant, PermitId, Refusal},
+    terms::{DatasetName, Instant, PermitId, Refusal},
 };
 use datafusion::{
     arrow::{
@@ -54,9 +55,9 @@ pub(super) struct Scene {
 
 /// One call with everything that was fixed when it came in.
 pub(super) struct Asking<'a> {
-    scene: &'a Scene,
+    pub(super) scene: &'a Scene,
     pub(super) principal: &'a Principal,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) permit: Option<Permit>,
     pub(super) dataset: Option<DatasetName>,
     pub(super) world: Arc<World>,
@@ -159,34 +160,19 @@ impl Gateway {
         ]);
         self.not_halted_under(asking.principal, permit).await?;
         self.rehearse(asking, &analysis, &tables).instrument(info_span!("rehearse")).await?;
-        let offer = self.offer(asking, permit).await?;
-        let plan = info_span!("price").in_scope(|| analysis.price(&offer))?;
-        let deadline = self.deadline(asking, plan.analysis(), dataset)?;
-        let charge = Charge {
-            account: asking.principal.account().clone(),
-            permit: permit.id.clone(),
-            dataset: permit.dataset.clone(),
-            population: dataset.config.population.clone(),
-            loss: plan.loss().clone(),
-            draws: u32::try_from(plan.priced().mechanisms.len()).map_err(|_| Refusal::Failed { entry: None })?,
-        };
-        let admission = Admission {
-            sql: sql.to_owned(),
-            canonical_hash: key,
-            data_version: dataset.version.as_ref().map(|v| v.number).ok_or(Refusal::PermitNotActive)?,
-            policy_hash: crate::audit::to_hex(clearance.policy_hash()),
-            purpose: permit.purpose.clone(),
-            settings: replay::facts(asking.scene, asking.principal, Some((&offer.spent, &deadline))),
-        };
+        let deadline = self.deadline(asking, &analysis, dataset)?;
+        let policy_hash = crate::audit::to_hex(clearance.policy_hash());
+        let wanted = Wanted { asking, permit, dataset, sql, policy_hash, analysis, deadline, key };
 
         // 2. Asked before: the same bytes, or the same failure. Identical questions in flight under one permit wait for the
         //    first. One under another permit does not: how long it would wait tells that somebody asks, and is theirs to choose.
-        let turn = self.turn(&charge.permit, key);
+        let turn = self.in_flight.of((permit.id.clone(), key));
         let alone = turn.lock().await;
-        let before = match self.asked_before(&plan, asking, key, &charge.permit, &deadline).await? {
-            Before::Own(found) => return self.serve_own(asking, &plan, charge, admission, &deadline, found).await,
-            before => before,
-        };
+        let priced = self.priced(&wanted).await?;
+        if let Before::Own(own) = &priced.before {
+            let own = own.clone();
+            return self.serve_own(&wanted, priced, own).await;
+        }
         let engine = self.engine.with_memory_of_its_own(self.memory_of_one()).map_err(|fault| failed(&fault))?;
 
         // 3. Can every budget bear it? Durable before any data is read. What is public below persons' rows is read before: a
@@ -198,11 +184,14 @@ impl Gateway {
         let held = Held::new((running, waiting, own), engine.in_use());
         // While it waited others may have failed.
         self.not_halted_under(asking.principal, permit).await?;
-        let prepared = self.prepare(asking, plan.analysis(), &tables).await?;
-        let place =
-            self.running_now.enter(&charge.account, Some(&charge.permit), Some(&charge.dataset), dataset.source());
-        let reservation = self.reserve(charge, admission, &before).await?;
-        let leaving = deadline.begins();
+        let prepared = self.prepare(asking, &wanted.analysis, &tables).await?;
+        let account = asking.principal.account();
+        let place = self.running_now.enter(account, Some(&permit.id), Some(&permit.dataset), dataset.source());
+        let (plan, reservation, before) = match self.reserve(&wanted, priced).await? {
+            Reserved::Charged(plan, reservation, before) => (plan, reservation, before),
+            Reserved::Own(priced, own) => return self.serve_own(&wanted, priced, own).await,
+        };
+        let leaving = wanted.deadline.begins();
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
         // 4. The exact bounded sums, sealed; then noise. A halt ends it. What it comes to is known to nobody before the
@@ -227,7 +216,7 @@ impl Gateway {
         // 6. Post-processing of what is released, as from a kept answer. Neither how long it takes nor whether it fails can
         //    tell more of anybody than the released values do; a failure of it is no failure of the question.
         let finished = self.finished(asking, plan.analysis(), noisy, tables).await?;
-        leave(finished, &plan, &receipt, &deadline, None)
+        leave(finished, &plan, &receipt, &wanted.deadline, None)
     }
 
     /// When the answer leaves: from public facts, before anything is reserved.
@@ -362,79 +351,20 @@ impl Gateway {
         Ok(if active.len() == 1 { active.pop() } else { None })
     }
 
-    async fn offer(&self, asking: &Asking<'_>, permit: &Permit) -> Result<Offer, Refusal> {
-        let (books, cap) = (self.books.clone(), CapName::Permit(permit.id.clone()));
-        let balance = blocking(move || books.budget(&cap)).await?.map_err(|fault| failed(&fault))?;
-        Ok(Offer {
-            epsilon: asking.settings.epsilon.unwrap_or(permit.per_question_epsilon),
-            accuracy: asking.settings.accuracy,
-            cap: permit.cap,
-            spent: balance.map(|b| b.committed).unwrap_or_else(crate::terms::Loss::zero),
-        })
-    }
-
-    /// What is known of this question from earlier: what this permit has bought and is at least as good, or how it failed for
-    /// it in the same time; else what another one has bought with the very noise that this question would draw. An answer of
-    /// others with any other noise is not looked at: served, it would tell that somebody asked, and be worth more than its price.
-    async fn asked_before(
-        &self,
-        plan: &Plan,
-        asking: &Asking<'_>,
-        key: [u8; 32],
-        permit: &PermitId,
-        deadline: &Deadline,
-    ) -> Result<Before, Refusal> {
-        let (books, permit, wanted) = (self.books.clone(), permit.clone(), plan.half_widths());
-        let (milliseconds, hurried) = (deadline.milliseconds(), deadline.is_hurried());
-        let mechanisms = kept::mechanisms(plan).to_string();
-        // Asked for in a budget, an answer that this permit bought for as much serves, whatever noise that budget buys by now.
-        let budget = asking.settings.accuracy.is_none().then_some(plan.priced().epsilon);
-        let serves = move |had: &[f64], bought: Bought<'_>| match bought {
-            Bought::Here(bought) => {
-                let as_dear = bought.zip(budget).is_some_and(|(bought, budget)| bought >= budget * (1.0 - 1e-9));
-                let as_close = had.iter().zip(&wanted).all(|(had, wanted)| *had <= wanted * (1.0 + 1e-9));
-                as_dear || (had.len() == wanted.len() && as_close)
-            }
-            Bought::Elsewhere(drawn) => drawn == mechanisms && !hurried,
-        };
-        let found = blocking(move || {
-            let found = books.kept(&key, &permit, serves)?.map(|kept| Before::of(kept, &permit));
-            if let Some(Before::Own(own)) = found {
-                return Ok::<_, crate::record::BooksFault>(Before::Own(own));
-            }
-            let failure = books.kept_failure(&key, milliseconds, &permit)?;
-            let failure = failure.map(|entry| Before::Own(kept::Own::Failure(entry)));
-            Ok(failure.or(found).unwrap_or(Before::Never))
-        });
-        found.await?.map_err(|fault| failed(&fault))
-    }
-
     /// What this permit has bought before, at once and for nothing: it reads no data, and how long it takes depends on
     /// what was released alone.
-    async fn serve_own(
-        &self,
-        asking: &Asking<'_>,
-        plan: &Plan,
-        charge: Charge,
-        admission: Admission,
-        deadline: &Deadline,
-        found: kept::Own,
-    ) -> Result<Release, Refusal> {
-        let found = match found {
+    async fn serve_own(&self, wanted: &Wanted<'_>, priced: Priced, own: kept::Own) -> Result<Release, Refusal> {
+        let found = match own {
             kept::Own::Answer(found) => found,
             kept::Own::Failure(entry) => return Err(Refusal::Failed { entry: Some(entry.0) }),
         };
+        let Priced { plan, charge, admission, .. } = priced;
         let noisy = kept::unpack(&found.answer)?;
-        let tables = asking.world.tables(Some(&charge.dataset), &[]);
-        let finished = self.finished(asking, plan.analysis(), noisy, tables).await?;
+        let tables = wanted.asking.world.tables(Some(&charge.dataset), &[]);
+        let finished = self.finished(wanted.asking, plan.analysis(), noisy, tables).await?;
         let books = self.books.clone();
         let receipt = blocking(move || books.serve_kept(charge, admission, &found)).await?.map_err(denied)?;
-        leave(finished, plan, &receipt, deadline, Some("true"))
-    }
-
-    async fn reserve(&self, charge: Charge, admission: Admission, before: &Before) -> Result<Reservation, Refusal> {
-        let (books, before) = (self.books.clone(), before.clone());
-        blocking(move || before.reserve(&books, charge, admission)).await?.map_err(denied)
+        leave(finished, &plan, &receipt, &wanted.deadline, Some("true"))
     }
 
     /// After the charge only one sentence leaves, whatever went wrong; it is counted.
@@ -446,12 +376,6 @@ impl Gateway {
             Ok(Err(fault)) => failed(&fault),
             Err(refusal) => refusal,
         }
-    }
-
-    fn turn(&self, permit: &PermitId, key: [u8; 32]) -> Turn {
-        let mut turns = self.in_flight.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry((permit.clone(), key)).or_default())
     }
 }
 

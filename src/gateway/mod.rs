@@ -15,6 +15,7 @@ mod halt;
 mod kept;
 mod parameters;
 mod pool;
+mod priced;
 mod public;
 mod replay;
 mod session;
@@ -22,9 +23,9 @@ mod sign_in;
 mod world;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -42,6 +43,7 @@ pub use self::{
 use self::{
     halt::Running,
     pool::{Pool, Shares},
+    priced::Turns,
     public::PublicWork,
     session::Sessions,
     world::World,
@@ -135,9 +137,6 @@ const HASHING_MAX: usize = 2;
 /// Sign-ins under way; one more is told to come back.
 const SIGN_INS_MAX: usize = 64;
 
-/// Held by the one of identical questions that is answered; the others of its permit wait for it.
-type Turn = Arc<tokio::sync::Mutex<()>>;
-
 /// The one door behind all surfaces.
 pub struct Gateway {
     enclave: Enclave,
@@ -162,7 +161,10 @@ pub struct Gateway {
     sign_ins: Semaphore,
     throttle: Throttle,
     oidc: Option<Oidc>,
-    in_flight: Mutex<HashMap<(PermitId, [u8; 32]), Turn>>,
+    /// Held by the one of identical questions that is answered; the others of its permit wait for it.
+    in_flight: Turns<(PermitId, [u8; 32])>,
+    /// Held from the last look at a permit's budget to the durable charge.
+    charging: Turns<PermitId>,
 }
 
 /// What a question would return; telling it reads no data.
@@ -234,7 +236,8 @@ impl Gateway {
             sign_ins: Semaphore::new(SIGN_INS_MAX),
             throttle: Throttle::new(clock.clone()),
             oidc: None,
-            in_flight: Mutex::default(),
+            in_flight: Turns::default(),
+            charging: Turns::default(),
             enclave,
             books,
             policy,

@@ -293,7 +293,7 @@ impl Past<'_> {
         }
         let judged = self.judge(around, &who, sql, &facts);
         Some(match kind {
-            "admission" => compare_admission(body, detail, judged),
+            "admission" => self.compare_admission(body, detail, facts.spent.as_ref(), judged),
             _ => self.compare_refusal(serde_json::from_value(detail.get("refusal")?.clone()).ok()?, judged),
         })
     }
@@ -405,6 +405,43 @@ impl Past<'_> {
         })
     }
 
+    fn compare_admission(
+        &self,
+        body: &Value,
+        detail: &Value,
+        spent: Option<&Loss>,
+        judged: Result<Judged, Refusal>,
+    ) -> Replayed {
+        let verdict = match judged {
+            Ok(Judged::Charged(verdict)) => verdict,
+            Ok(Judged::Free) => return different("admitted and charged", "answered for nothing"),
+            Err(here) => return different("admitted", &format!("{here:?}")),
+        };
+        let question = |name: &str| detail.get("question").and_then(|q| q.get(name)).and_then(Value::as_str);
+        let takes = body.get("ledger").and_then(|ledger| ledger.get("takes")).and_then(|takes| takes.get("loss"));
+        let loss = takes.and_then(|loss| serde_json::from_value::<Loss>(loss.clone()).ok());
+        let charge = &verdict.charge;
+        let settings = |name: &str| detail.get("question").and_then(|q| q.get("settings")).and_then(|s| s.get(name));
+        let recorded = settings("deadline_ms").and_then(Value::as_u64);
+        let deadline = verdict.deadline.map(|deadline| deadline.milliseconds().map(u64::from));
+        let checks = [
+            // At the price of the moment: what the permit had spent is what the log up to here adds up to.
+            ("budget before it", spent.is_none_or(|spent| *spent == self.spent(&charge.permit))),
+            ("plan", question("canonical_hash").and_then(from_hex) == Some(verdict.key)),
+            ("policy", question("policy_hash") == Some(to_hex(&verdict.policy_hash).as_str())),
+            ("loss", loss.as_ref() == Some(&charge.loss)),
+            ("deadline", deadline.is_none_or(|deadline| deadline == recorded)),
+            ("draws", detail.get("draws").and_then(Value::as_u64) == Some(charge.draws.into())),
+            ("permit", body.get("permit").and_then(Value::as_str) == Some(charge.permit.as_str())),
+            ("data set", detail.get("dataset").and_then(Value::as_str) == Some(charge.dataset.as_str())),
+            ("population", detail.get("population").and_then(Value::as_str) == Some(charge.population.as_str())),
+        ];
+        match checks.iter().find(|(_, same)| !same) {
+            None => Replayed::Same,
+            Some((what, _)) => different(&format!("its {what}"), "another"),
+        }
+    }
+
     fn compare_refusal(&self, recorded: Refusal, judged: Result<Judged, Refusal>) -> Replayed {
         let of_the_moment = match &recorded {
             // Of the last three: nobody waited any more; a last step failed on what was released; public rows took long.
@@ -431,35 +468,6 @@ impl Past<'_> {
             (recorded, Err(here)) => different(&format!("{recorded:?}"), &format!("{here:?}")),
             (recorded, Ok(_)) => different(&format!("{recorded:?}"), "admitted"),
         }
-    }
-}
-
-fn compare_admission(body: &Value, detail: &Value, judged: Result<Judged, Refusal>) -> Replayed {
-    let verdict = match judged {
-        Ok(Judged::Charged(verdict)) => verdict,
-        Ok(Judged::Free) => return different("admitted and charged", "answered for nothing"),
-        Err(here) => return different("admitted", &format!("{here:?}")),
-    };
-    let question = |name: &str| detail.get("question").and_then(|q| q.get(name)).and_then(Value::as_str);
-    let takes = body.get("ledger").and_then(|ledger| ledger.get("takes")).and_then(|takes| takes.get("loss"));
-    let loss = takes.and_then(|loss| serde_json::from_value::<Loss>(loss.clone()).ok());
-    let charge = &verdict.charge;
-    let settings = |name: &str| detail.get("question").and_then(|q| q.get("settings")).and_then(|s| s.get(name));
-    let recorded = settings("deadline_ms").and_then(Value::as_u64);
-    let deadline = verdict.deadline.map(|deadline| deadline.milliseconds().map(u64::from));
-    let checks = [
-        ("plan", question("canonical_hash").and_then(from_hex) == Some(verdict.key)),
-        ("policy", question("policy_hash") == Some(to_hex(&verdict.policy_hash).as_str())),
-        ("loss", loss.as_ref() == Some(&charge.loss)),
-        ("deadline", deadline.is_none_or(|deadline| deadline == recorded)),
-        ("draws", detail.get("draws").and_then(Value::as_u64) == Some(charge.draws.into())),
-        ("permit", body.get("permit").and_then(Value::as_str) == Some(charge.permit.as_str())),
-        ("data set", detail.get("dataset").and_then(Value::as_str) == Some(charge.dataset.as_str())),
-        ("population", detail.get("population").and_then(Value::as_str) == Some(charge.population.as_str())),
-    ];
-    match checks.iter().find(|(_, same)| !same) {
-        None => Replayed::Same,
-        Some((what, _)) => different(&format!("its {what}"), "another"),
     }
 }
 
