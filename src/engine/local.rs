@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use super::{
     EngineFault, Prepared, RangedTables,
+    ends::fast_ends,
     intern::{Value, value_of},
     person_aggregate::Fold,
     sides::smaller_first,
@@ -218,7 +219,7 @@ impl Engine {
     }
 
     pub(super) fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
-        self.state.optimize(plan).and_then(smaller_first).map_err(EngineFault::planned)
+        self.state.optimize(plan).and_then(smaller_first).and_then(fast_ends).map_err(EngineFault::planned)
     }
 
     pub(super) async fn physical(

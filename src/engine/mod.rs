@@ -9,6 +9,7 @@ pub mod schema;
 
 mod columns;
 mod cost;
+mod ends;
 mod fault;
 mod finish;
 mod intern;
