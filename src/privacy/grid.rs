@@ -110,28 +110,34 @@ impl Grid {
     pub fn units_of_floats(&self, values: &[f64], centre: i64, units: &mut Vec<i64>) {
         let (lo, hi) = (to_f64(self.lo), to_f64(self.hi));
         let inverse = 1.0 / self.step;
+        // INVARIANT: ends and centre lie within 2^50 of zero, so that no difference wraps.
         // A power of two has an exact inverse, and a product with it is the quotient to the last bit.
         match self.step.to_bits().trailing_zeros() >= 52 && inverse.is_normal() && self.step.is_normal() {
-            true => units.extend(values.iter().map(|value| nearest(value * inverse, lo, hi) - centre)),
-            false => units.extend(values.iter().map(|value| nearest(value / self.step, lo, hi) - centre)),
+            true => units.extend(values.iter().map(|value| nearest(value * inverse, lo, hi).wrapping_sub(centre))),
+            false => units.extend(values.iter().map(|value| nearest(value / self.step, lo, hi).wrapping_sub(centre))),
         }
     }
 
     /// Many whole numbers in steps of one, clamped, less `centre`.
     pub fn units_of_integers(&self, values: &[i64], centre: i64, units: &mut Vec<i64>) {
-        units.extend(values.iter().map(|value| (*value).clamp(self.lo, self.hi) - centre));
+        units.extend(values.iter().map(|value| (*value).clamp(self.lo, self.hi).wrapping_sub(centre)));
     }
 }
 
-/// The nearest whole number, halves away from zero, of a value clamped between two whole numbers below 2^52: what
-/// `round` and then `clamp` give, without a call of a library function for each value.
+/// 1.5 · 2⁵²: doubles around it are the whole numbers, so that a sum with it is rounded to one, halves to the even one.
+const WHOLE: f64 = 6_755_399_441_055_744.0;
+
+/// The nearest whole number, halves away from zero, of a value clamped between two whole numbers up to 2^50: what `round`
+/// and then `clamp` give, in steps that go over several values at once. What stands for a NaN means nothing.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "clamped; NaN gives 0")]
 fn nearest(value: f64, lo: f64, hi: f64) -> i64 {
     let value = value.max(lo).min(hi);
-    let whole = value as i64;
-    let rest = value - to_f64(whole);
-    whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5)
+    let shifted = value + WHOLE;
+    let rest = value - (shifted - WHOLE);
+    let up = (rest >= 0.5) & (value > 0.0);
+    let down = (rest <= -0.5) & (value < 0.0);
+    let even = shifted.to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed();
+    even.wrapping_add(i64::from(up)).wrapping_sub(i64::from(down))
 }
 
 #[cfg(test)]
@@ -154,9 +160,18 @@ mod tests {
             Grid::of(Range::new(-1.0, 2.5), Some(0.1), false).unwrap(),
             Grid::of(Range::new(0.0, 300.0), None, false).unwrap(),
             Grid::of(Range::new(-1e12, 7.0), Some(1.0), false).unwrap(),
+            Grid::of(Range::new(-UNITS_MAX, UNITS_MAX), None, true).unwrap(),
         ] {
             let edges = [0.0, -0.0, 0.05, 0.15, 0.25, 0.5, -0.5, 1.5, 2.45, 2.55, 299.999, 1e300, -1e300, 5e-324];
-            let ends = [f64::INFINITY, f64::NEG_INFINITY, grid.step / 2.0, -grid.step / 2.0, grid.step * 2.5];
+            let ends = [
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                UNITS_MAX - 0.5,
+                0.5 - UNITS_MAX,
+                grid.step / 2.0,
+                -grid.step / 2.0,
+                grid.step * 2.5,
+            ];
             let steps = (-2_000..2_000).map(|i| f64::from(i) * grid.step * 0.25);
             let values: Vec<f64> = edges.into_iter().chain(ends).chain(steps).collect();
             let mut units = vec![];
