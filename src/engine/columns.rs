@@ -58,21 +58,19 @@ impl Seen {
         Ok(())
     }
 
-    /// How many of the rows from `from` up to `to` are seen, and the sum of their units.
-    #[inline]
-    pub(super) fn over(&self, from: usize, to: usize) -> Cell {
+    /// Whether all units of the batch add up to less than 2⁶², whatever their signs.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.narrow
+    }
+
+    /// For `rows` rows from `from` on whether each is seen, `None` where all are, and their units; none for partials that count.
+    pub(super) fn parts(&self, from: usize, rows: usize) -> Option<(Option<&[bool]>, &[i64])> {
         let seen = match &self.rows {
-            None => to - from,
-            Some(rows) => rows.get(from..to).unwrap_or_default().iter().filter(|seen| **seen).count(),
+            Some(seen) => Some(seen.get(from..from + rows)?),
+            None => None,
         };
-        // Counting partials have no units: the slice is empty.
-        let units = self.units.get(from..to).unwrap_or_default();
-        let sum = match self.narrow {
-            // INVARIANT: the sum of all units of the batch fits 62 bits, so that no part of it wraps.
-            true => i128::from(units.iter().fold(0_i64, |sum, units| sum.wrapping_add(*units))),
-            false => units.iter().fold(0_i128, |sum, units| sum + i128::from(*units)),
-        };
-        (i64::try_from(seen).unwrap_or(i64::MAX), sum)
+        let units = if self.units.is_empty() { &[] } else { self.units.get(from..from + rows)? };
+        Some((seen, units))
     }
 
     /// Whether this row is seen.
@@ -116,40 +114,6 @@ impl Seen {
             }
         }
         Ok(())
-    }
-
-    /// Adds what each of `rows` has, a seen row or its units, to the sum of its group: that at the group's id times
-    /// `stride`.
-    pub(super) fn add_each(
-        &self,
-        rows: Range<usize>,
-        ids: &[u32],
-        counted: bool,
-        stride: usize,
-        sums: &mut [i64],
-    ) -> Result<(), EngineFault> {
-        let mut overflow = false;
-        // The id of a row outside the public list lies beyond all sums.
-        let mut add = |id: u32, units: i64| {
-            if let Some(sum) = sums.get_mut(index(id).saturating_mul(stride)) {
-                let (total, wrapped) = sum.overflowing_add(units);
-                *sum = total;
-                overflow |= wrapped;
-            }
-        };
-        match (&self.rows, counted) {
-            (None, true) => ids.iter().for_each(|id| add(*id, 1)),
-            (Some(seen), true) => {
-                let seen = seen.get(rows).ok_or(EngineFault::Shape)?;
-                ids.iter().zip(seen).for_each(|(id, seen)| add(*id, i64::from(*seen)));
-            }
-            // Rows that are not seen have no units.
-            (_, false) => {
-                let units = self.units.get(rows).ok_or(EngineFault::Shape)?;
-                ids.iter().zip(units).for_each(|(id, units)| add(*id, *units));
-            }
-        }
-        if overflow { Err(EngineFault::Overflow) } else { Ok(()) }
     }
 
     fn only(&mut self, present: Option<Vec<bool>>) {

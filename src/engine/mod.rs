@@ -7,6 +7,7 @@ pub mod layout;
 pub mod sample;
 pub mod schema;
 
+mod choice;
 mod columns;
 mod cost;
 mod ends;
@@ -21,6 +22,7 @@ mod sides;
 mod sums;
 mod tables;
 mod version_key;
+mod whole;
 mod yielding;
 
 pub use cost::{Sizes, Work, estimate};

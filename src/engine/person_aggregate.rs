@@ -8,31 +8,33 @@ use std::{collections::BTreeSet, ops::Range};
 
 use datafusion::arrow::{
     array::{AsArray, RecordBatch},
-    compute::partition,
     datatypes::Int64Type,
 };
 
 use super::{
     EngineFault,
+    choice::Choice,
     columns::{Cell, Seen},
-    intern::{Interner, OUTSIDE, Value, index, mix},
+    intern::{Interner, OUTSIDE, Value, index},
     marks::Marks,
     sums::{Added, Sums},
+    whole::{Persons, Whole},
 };
-use crate::privacy::{Kind, Partial, Release};
+use crate::privacy::Release;
 
 /// The fold over the rows of some whole persons.
 pub(super) struct Fold<'a> {
     release: &'a Release,
     secret: &'a [u8; 32],
-    rows_per_group: i64,
-    groups_max: usize,
     interner: Interner,
     ids: Vec<u32>,
     columns: Vec<Seen>,
     marks: Marks,
     person: Option<i64>,
     scratch: Scratch,
+    whole: Whole,
+    /// The rows of each person of a batch.
+    runs: Vec<Range<usize>>,
     /// The person's slots with their keyed hashes.
     kept: Vec<(u64, u32)>,
     /// One sum per group and partial, then the persons who kept the group: `groups × (partials + 1)`.
@@ -62,14 +64,14 @@ impl<'a> Fold<'a> {
         Ok(Self {
             release,
             secret,
-            rows_per_group: i64::try_from(release.rows_per_group).map_err(|_| EngineFault::Shape)?,
-            groups_max: usize::try_from(release.groups_max).map_err(|_| EngineFault::Shape)?,
             interner: Interner::new(release.keys, public, secret),
             ids: vec![],
             columns: release.partials.iter().map(|_| Seen::default()).collect(),
             marks: Marks::new(release, secret)?,
             person: None,
             scratch: Scratch { turn: 1, ..Scratch::default() },
+            whole: Whole::default(),
+            runs: vec![],
             kept: vec![],
             sums: vec![],
         })
@@ -77,14 +79,8 @@ impl<'a> Fold<'a> {
 
     /// Folds a batch; owners must come in ascending order over all batches.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), EngineFault> {
-        let owners = batch.columns().first().ok_or(EngineFault::Shape)?;
-        let runs = partition(std::slice::from_ref(owners)).map_err(|_| EngineFault::Shape)?.ranges();
-        let owners = owners.as_primitive_opt::<Int64Type>().ok_or(EngineFault::Shape)?.values();
-        if !ascending(owners, &runs)
-            || owners.first().is_some_and(|first| self.person.is_some_and(|last| last > *first))
-        {
-            return Err(EngineFault::Order);
-        }
+        let owners = batch.columns().first().and_then(|owners| owners.as_primitive_opt::<Int64Type>());
+        let owners = owners.ok_or(EngineFault::Shape)?.values();
         let keys = batch.columns().get(1..=self.release.keys).ok_or(EngineFault::Shape)?;
         self.interner.ids(keys, batch.num_rows(), self.secret, &mut self.ids)?;
         for (partial, seen) in self.release.partials.iter().zip(&mut self.columns) {
@@ -94,75 +90,57 @@ impl<'a> Fold<'a> {
         let groups = self.interner.groups().len();
         self.scratch.slots.resize(groups, (0, 0));
         self.sums.resize(groups * (self.release.partials.len() + 1), 0);
-        let done = self.singles(owners, runs.len())?;
-        for Range { start: from, end: to } in runs.into_iter().skip(done) {
-            let owner = *owners.get(from).ok_or(EngineFault::Shape)?;
-            if self.person.is_some_and(|person| person != owner) {
+        let mut runs = std::mem::take(&mut self.runs);
+        runs_of(owners, &mut runs);
+        self.fold(owners, &mut runs)?;
+        self.runs = runs;
+        Ok(())
+    }
+
+    /// Folds the rows of each person in turn.
+    fn fold(&mut self, owners: &[i64], runs: &mut Vec<Range<usize>>) -> Result<(), EngineFault> {
+        let owner = |run: &Range<usize>| owners.get(run.start).copied().ok_or(EngineFault::Shape);
+        let (Some(first), Some(last)) = (runs.first().map(owner).transpose()?, runs.pop()) else { return Ok(()) };
+        let ascending = runs.iter().chain([&last]).is_sorted_by(|a, b| owners.get(a.start) < owners.get(b.start));
+        if !ascending || self.person.is_some_and(|person| person > first) {
+            return Err(EngineFault::Order);
+        }
+        // Whoever begins before this batch, or may go on after it, is folded in the scratch list.
+        let begun = usize::from(self.person == Some(first)).min(runs.len());
+        if self.marks.is_empty() {
+            for run in runs.iter().take(begun) {
+                self.in_scratch(owner(run)?, run.clone())?;
+            }
+            if let Some(next) = runs.get(begun).map(|run| run.start) {
                 self.close()?;
+                let whole = runs.get_mut(begun..).unwrap_or_default();
+                whole.iter_mut().for_each(|run| *run = run.start - next..run.end - next);
+                self.whole(owners, next..last.start, whole)?;
             }
-            // Whoever begins before this batch or may go on after it is folded in the scratch list.
-            let whole = self.person.is_none() && to < owners.len() && self.marks.is_empty();
-            match self.one_id(from, to).filter(|_| whole) {
-                Some(id) => self.in_one_group(id, from, to)?,
-                None => {
-                    self.person = Some(owner);
-                    self.in_scratch(from, to)?;
-                }
+        } else {
+            for run in runs.iter() {
+                self.in_scratch(owner(run)?, run.clone())?;
             }
         }
-        Ok(())
+        self.in_scratch(owner(&last)?, last)
     }
 
-    /// The group that all of these rows share.
-    fn one_id(&self, from: usize, to: usize) -> Option<u32> {
-        let ids = self.ids.get(from..to).unwrap_or_default();
-        let first = ids.first()?;
-        (self.release.keys == 0 || ids.iter().all(|id| id == first)).then_some(*first)
+    /// Folds the persons of these rows, all of whose rows they are.
+    fn whole(&mut self, owners: &[i64], rows: Range<usize>, runs: &[Range<usize>]) -> Result<(), EngineFault> {
+        let (owners, ids) = (owners.get(rows.clone()), self.ids.get(rows.clone()));
+        let (Some(owners), Some(ids)) = (owners, ids) else { return Err(EngineFault::Shape) };
+        let persons = Persons { from: rows.start, owners, ids, runs };
+        let choice = choice(self.release, &self.interner)?;
+        self.whole.add(&persons, self.release.partials.iter().zip(&self.columns), &choice, &mut self.sums)
     }
 
-    /// Where every person of the batch has a single row: folds all of them but those at the ends, who may have more in
-    /// other batches, column by column. Says up to which row it came.
-    ///
-    /// One row is one group, at most C, and counts at most m times: there is nothing to choose and nothing to weigh.
-    fn singles(&mut self, owners: &[i64], runs: usize) -> Result<usize, EngineFault> {
-        let (Some(first), Some(last)) = (owners.first(), owners.len().checked_sub(1)) else { return Ok(0) };
-        if runs != owners.len() || runs < 3 || !self.marks.is_empty() {
-            return Ok(0);
+    /// Some rows of one person, group by group; another person that is being folded ends.
+    fn in_scratch(&mut self, person: i64, rows: Range<usize>) -> Result<(), EngineFault> {
+        if self.person.is_some_and(|before| before != person) {
+            self.close()?;
         }
-        let from = usize::from(self.person == Some(*first));
-        self.in_scratch(0, from)?;
-        self.close()?;
-        let width = self.release.partials.len();
-        let ids = self.ids.get(from..last).ok_or(EngineFault::Shape)?;
-        for (place, (partial, seen)) in self.release.partials.iter().zip(&self.columns).enumerate() {
-            let sums = self.sums.get_mut(place..).ok_or(EngineFault::Shape)?;
-            let counted = !matches!(partial.kind, Kind::Sum { .. });
-            seen.add_each(from..last, ids, counted, width + 1, sums)?;
-        }
-        let persons = self.sums.get_mut(width..).ok_or(EngineFault::Shape)?;
-        Seen::default().add_each(from..last, ids, true, width + 1, persons)?;
-        Ok(last)
-    }
-
-    /// A whole person in a single group: nothing to choose, straight to the sums.
-    fn in_one_group(&mut self, id: u32, from: usize, to: usize) -> Result<(), EngineFault> {
-        if id == OUTSIDE {
-            return Ok(());
-        }
-        let width = self.release.partials.len();
-        let sums = self.sums.get_mut(index(id) * (width + 1)..).ok_or(EngineFault::Shape)?;
-        for place in 0..width {
-            let known = (self.release.partials.get(place), self.columns.get(place), sums.get_mut(place));
-            let (Some(partial), Some(seen), Some(sum)) = known else { return Err(EngineFault::Shape) };
-            let bounded = bounded(partial, seen.over(from, to), self.rows_per_group)?;
-            *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
-        }
-        *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
-        Ok(())
-    }
-
-    /// Some rows of the person being folded, group by group.
-    fn in_scratch(&mut self, from: usize, to: usize) -> Result<(), EngineFault> {
+        self.person = Some(person);
+        let Range { start: from, end: to } = rows;
         let width = self.release.partials.len();
         self.scratch.place(self.ids.get(from..to).ok_or(EngineFault::Shape)?, width);
         for (place, seen) in self.columns.iter().enumerate() {
@@ -197,7 +175,8 @@ impl<'a> Fold<'a> {
     fn close(&mut self) -> Result<(), EngineFault> {
         let Some(person) = self.person.take() else { return Ok(()) };
         let width = self.release.partials.len();
-        let kept = self.keep(person);
+        let choice = choice(self.release, &self.interner)?;
+        let kept = choice.keep(person, &self.scratch.groups, &mut self.kept);
         self.marks.settle();
         for place in 0..kept {
             let slot = index(self.kept.get(place).map_or(u32::MAX, |(_, slot)| *slot));
@@ -207,7 +186,7 @@ impl<'a> Fold<'a> {
             for (place, cell) in cells.iter().enumerate() {
                 let known = (self.release.partials.get(place), sums.get_mut(place));
                 let (Some(partial), Some(sum)) = known else { return Err(EngineFault::Shape) };
-                let bounded = bounded(partial, *cell, self.rows_per_group)?;
+                let bounded = choice.bounded(partial, *cell)?;
                 *sum = sum.checked_add(bounded).ok_or(EngineFault::Overflow)?;
             }
             *sums.get_mut(width).ok_or(EngineFault::Shape)? += 1;
@@ -220,55 +199,22 @@ impl<'a> Fold<'a> {
         self.scratch.clear();
         Ok(())
     }
-
-    /// Lists the slots of this person that are kept: all, or the C groups with the smallest keyed hash of (person,
-    /// group). Says how many stand first in the list.
-    fn keep(&mut self, person: i64) -> usize {
-        self.kept.clear();
-        let ids = self.scratch.groups.iter();
-        if self.scratch.groups.len() <= self.groups_max {
-            self.kept.extend(ids.zip(0_u32..).map(|(_, slot)| (0, slot)));
-            return self.kept.len();
-        }
-        let groups = self.interner.groups();
-        let of = |id: u32| groups.get(index(id));
-        let rank = |id: u32| {
-            let hash = of(id).map_or(0, |group| group.hash);
-            mix(hash ^ mix(person.cast_unsigned() ^ hash.rotate_left(32)))
-        };
-        self.kept.extend(ids.zip(0_u32..).map(|(id, slot)| (rank(*id), slot)));
-        // Equal hashes are told apart by the keys themselves, so that the choice depends on nothing else.
-        let key = |slot: u32| self.scratch.groups.get(index(slot)).and_then(|id| of(*id)).map(|group| &group.key);
-        let order = |a: &(u64, u32), b: &(u64, u32)| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1)));
-        self.kept.select_nth_unstable_by(self.groups_max, order);
-        self.groups_max
-    }
 }
 
-/// Whether each run belongs to a later person than the one before.
-fn ascending(owners: &[i64], runs: &[Range<usize>]) -> bool {
-    runs.iter().filter_map(|run| owners.get(run.start)).is_sorted_by(|a, b| a < b)
+/// The bounds of each person, over the groups that are known so far.
+fn choice<'a>(release: &Release, interner: &'a Interner) -> Result<Choice<'a>, EngineFault> {
+    let groups_max = usize::try_from(release.groups_max).map_err(|_| EngineFault::Shape)?;
+    let rows_per_group = i64::try_from(release.rows_per_group).map_err(|_| EngineFault::Shape)?;
+    Ok(Choice { groups: interner.groups(), groups_max, rows_per_group })
 }
 
-/// What one person adds to one group: at most m rows' worth, truncated toward zero.
-#[inline]
-fn bounded(partial: &Partial, (seen, sum): (i64, i128), rows_per_group: i64) -> Result<i64, EngineFault> {
-    match partial.kind {
-        Kind::Rows => Ok(seen.min(rows_per_group)),
-        Kind::Person => Ok(i64::from(seen > 0)),
-        // Not a sum: see `marks.rs`.
-        Kind::Values { .. } | Kind::Histogram { .. } => Ok(0),
-        Kind::Sum { .. } => {
-            if seen <= rows_per_group {
-                return i64::try_from(sum).map_err(|_| EngineFault::Overflow);
-            }
-            // Both ways truncate toward zero; most products fit the faster one.
-            if let Some(product) = i64::try_from(sum).ok().and_then(|sum| sum.checked_mul(rows_per_group)) {
-                return Ok(product / seen);
-            }
-            let product = sum.checked_mul(i128::from(rows_per_group)).ok_or(EngineFault::Overflow)?;
-            i64::try_from(product / i128::from(seen)).map_err(|_| EngineFault::Overflow)
-        }
+/// The rows of each owner, where equal ones stand together.
+fn runs_of(owners: &[i64], runs: &mut Vec<Range<usize>>) {
+    runs.clear();
+    let mut from = 0;
+    for run in owners.chunk_by(|a, b| a == b) {
+        runs.push(from..from + run.len());
+        from += run.len();
     }
 }
 
@@ -300,5 +246,145 @@ impl Scratch {
                 1
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::{
+        arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array},
+        common::DFSchema,
+        logical_expr::{EmptyRelation, LogicalPlan},
+    };
+
+    use super::*;
+    use crate::{
+        engine::intern::mix,
+        privacy::{Grid, Kind, Origin, Partial},
+    };
+
+    /// The n-th of a fixed sequence of numbers below `most`.
+    fn drawn(n: &mut u64, most: u64) -> u64 {
+        *n += 1;
+        mix(*n) % most
+    }
+
+    /// Owner, key, two numbers and a filter, each with its NULLs, of persons with one row and with hundreds.
+    fn rows(seed: u64, rows_each: &[u64], keys: u64) -> RecordBatch {
+        let mut n = seed << 32;
+        let (mut owners, mut key, mut numbers, mut wide, mut filter) = (vec![], vec![], vec![], vec![], vec![]);
+        for owner in 0..1_500 {
+            let most = rows_each[usize::try_from(drawn(&mut n, rows_each.len() as u64)).unwrap()];
+            for _ in 0..=drawn(&mut n, most) {
+                owners.push(owner * 3);
+                key.push((drawn(&mut n, 9) > 0).then_some(i64::try_from(drawn(&mut n, keys)).unwrap()));
+                let number = i32::try_from(drawn(&mut n, 400)).unwrap();
+                numbers.push(match number {
+                    0..10 => None,
+                    10..15 => Some(f64::NAN),
+                    number => Some(f64::from(number) / 4.0),
+                });
+                wide.push(Some(mix(n).cast_signed() >> drawn(&mut n, 60)));
+                filter.push((number % 7 > 0).then_some(number % 3 > 0));
+            }
+        }
+        let columns: [ArrayRef; 5] = [
+            Arc::new(Int64Array::from(owners)),
+            Arc::new(Int64Array::from(key)),
+            Arc::new(Float64Array::from(numbers)),
+            Arc::new(Int64Array::from(wide)),
+            Arc::new(BooleanArray::from(filter)),
+        ];
+        RecordBatch::try_from_iter(["o", "k", "x", "y", "f"].into_iter().zip(columns)).unwrap()
+    }
+
+    fn release(keys: usize, rows_per_group: u64, groups_max: u64, work: &RecordBatch) -> Release {
+        let wide = 1 << 50;
+        let sum = |lo, hi, step, centre| Kind::Sum { grid: Grid { lo, hi, step }, centre, origin: Origin::Catalogue };
+        let partial = |kind, argument, filter| Partial { kind, argument, filter };
+        let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(DFSchema::empty()) };
+        Release {
+            dataset: "demo".parse().unwrap(),
+            population: "jp".parse().unwrap(),
+            input: LogicalPlan::EmptyRelation(empty),
+            keys,
+            public_groups: None,
+            partials: vec![
+                partial(Kind::Rows, None, None),
+                partial(Kind::Rows, Some(2), Some(4)),
+                partial(sum(-40, 300, 0.25, 7), Some(2), None),
+                partial(Kind::Person, None, Some(4)),
+                partial(sum(-wide, wide, 1.0, 0), Some(3), Some(4)),
+                partial(sum(0, 90, 1.0, 45), Some(3), None),
+            ],
+            rows_per_group,
+            groups_max,
+            rows_max: work.num_rows() as u64,
+            outputs: vec![],
+            schema: Arc::new(DFSchema::empty()),
+        }
+    }
+
+    fn folded(release: &Release, public: Option<&[BTreeSet<Value>]>, rows: &RecordBatch, size: usize) -> Vec<String> {
+        let secret = [7; 32];
+        let mut fold = Fold::new(release, public, &secret).unwrap();
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let length = size.min(rows.num_rows() - from);
+            fold.add(&rows.slice(from, length)).unwrap();
+            from += length;
+        }
+        let sums = fold.finish().unwrap();
+        sums.iter().map(|(key, added)| format!("{key:?} {:?}", added.sums)).collect()
+    }
+
+    /// Row by row everybody is folded in the scratch list; in larger batches most are whole.
+    #[test]
+    fn however_rows_are_cut_into_batches_they_come_to_the_same() {
+        let public = [BTreeSet::from([Value::Null, Value::Int(0), Value::Int(3), Value::Int(99)])];
+        let mut compared = 0;
+        for (seed, rows_each) in [[1, 1, 1].as_slice(), &[1, 4, 30], &[12], &[1, 2, 700]].iter().enumerate() {
+            for (keys, values) in [(0, 1), (1, 1), (1, 6), (1, 500)] {
+                let all = rows(seed as u64, rows_each, values);
+                for (m, c) in [(1, 1), (3, 2), (1_000, 1_000)] {
+                    let release = release(keys, m, c, &all);
+                    for public in [None, Some(&public[..])] {
+                        let public = public.filter(|_| keys == 1);
+                        let one_by_one = folded(&release, public, &all, 1);
+                        assert!(!one_by_one.is_empty());
+                        for size in [2, 97, 8_192, all.num_rows()] {
+                            assert_eq!(
+                                folded(&release, public, &all, size),
+                                one_by_one,
+                                "{seed} {keys} {m} {c} {size}"
+                            );
+                            compared += one_by_one.len();
+                        }
+                    }
+                }
+            }
+        }
+        assert!(compared > 10_000, "{compared}");
+    }
+
+    #[test]
+    fn owners_that_do_not_ascend_are_a_fault() {
+        let all = rows(0, &[5], 3);
+        let (release, secret) = (release(1, 2, 2, &all), [7; 32]);
+        let batch = |owners: &[usize]| {
+            let from = |owner: &usize| {
+                all.column(0).as_primitive::<Int64Type>().values().partition_point(|o| o < &(3 * *owner as i64))
+            };
+            let parts: Vec<_> =
+                owners.iter().map(|owner| all.slice(from(owner), from(&(owner + 1)) - from(owner))).collect();
+            datafusion::arrow::compute::concat_batches(&all.schema(), &parts).unwrap()
+        };
+        for batches in [vec![batch(&[2, 1, 3])], vec![batch(&[1, 3, 2])], vec![batch(&[1, 2]), batch(&[1])]] {
+            let mut fold = Fold::new(&release, None, &secret).unwrap();
+            let done = batches.iter().try_for_each(|batch| fold.add(batch));
+            assert!(matches!(done, Err(EngineFault::Order)), "{done:?}");
+        }
     }
 }
