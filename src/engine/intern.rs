@@ -146,6 +146,8 @@ struct ColumnInterner {
     /// The value last seen at each place of its hash, with its code.
     recent: Vec<(i64, u32)>,
     texts: HashMap<Box<str>, u32, Seeded>,
+    /// The code of the text last seen at each place of its length and ends.
+    recent_texts: Vec<u32>,
 }
 
 const WINDOW_LOW: i64 = -1024;
@@ -157,7 +159,7 @@ impl ColumnInterner {
     fn new(public: Option<BTreeSet<Value>>, secret: &[u8; 32]) -> Self {
         let (values, others) = (vec![], HashMap::default());
         let texts = HashMap::with_hasher(Seeded::new(secret));
-        Self { public, values, null: None, window: vec![], others, recent: vec![], texts }
+        Self { public, values, null: None, window: vec![], others, recent: vec![], texts, recent_texts: vec![] }
     }
 
     fn codes(&mut self, array: &ArrayRef, codes: &mut Vec<u32>) -> Result<(), EngineFault> {
@@ -174,6 +176,7 @@ impl ColumnInterner {
             }
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
                 let texts = cast(array, &DataType::Utf8).map_err(|_| EngineFault::Shape)?;
+                self.recent_texts.resize(RECENT, UNSEEN);
                 let mut last: Option<(&str, u32)> = None;
                 for value in texts.as_string::<i32>() {
                     let code = match (value, last) {
@@ -250,10 +253,29 @@ impl ColumnInterner {
         Ok(code)
     }
 
+    #[inline]
     fn text(&mut self, text: &str) -> Result<u32, EngineFault> {
-        if let Some(code) = self.texts.get(text) {
-            return Ok(*code);
+        let place = text_place(text);
+        let code = self.recent_texts.get(place).copied().unwrap_or(UNSEEN);
+        match self.values.get(index(code)) {
+            Some(Value::Text(known)) if known.as_ref() == text => Ok(code),
+            _ => self.other_text(text, place),
         }
+    }
+
+    fn other_text(&mut self, text: &str, place: usize) -> Result<u32, EngineFault> {
+        let code = match self.texts.get(text) {
+            Some(code) => *code,
+            None => self.new_text(text)?,
+        };
+        if let Some(recent) = self.recent_texts.get_mut(place) {
+            *recent = code;
+        }
+        Ok(code)
+    }
+
+    #[cold]
+    fn new_text(&mut self, text: &str) -> Result<u32, EngineFault> {
         let code = self.admit(Value::Text(text.into()))?;
         self.texts.insert(text.into(), code);
         Ok(code)
@@ -286,6 +308,20 @@ fn recent_place(value: i64) -> usize {
     // The highest bits of a product with a large odd number depend on all bits of the value.
     let hash = value.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
     usize::try_from(hash).unwrap_or(0)
+}
+
+/// A place that texts which differ at their ends or in length rarely share.
+#[inline]
+fn text_place(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let word = |bytes: Option<&[u8; 8]>| u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]));
+    let short = || bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let (first, last) = match bytes.len() < 8 {
+        true => (short(), 0),
+        false => (word(bytes.first_chunk()), word(bytes.last_chunk())),
+    };
+    let ends = first ^ last.rotate_left(29) ^ u64::try_from(bytes.len()).unwrap_or(0);
+    recent_place(ends.cast_signed())
 }
 
 pub(super) fn whole_numbers(array: &ArrayRef) -> Result<ArrayRef, EngineFault> {
@@ -379,11 +415,13 @@ fn keyed_hash(secret: &[u8; 32], key: &[Value]) -> u64 {
     digest.first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
+#[inline]
 pub(super) fn index(id: u32) -> usize {
     usize::try_from(id).unwrap_or(usize::MAX)
 }
 
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): every input bit reaches every output bit.
+#[inline]
 pub(super) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -395,6 +433,7 @@ pub(super) fn mix(value: u64) -> u64 {
 pub(super) struct Mixer(u64);
 
 impl Hasher for Mixer {
+    #[inline]
     fn finish(&self) -> u64 {
         mix(self.0)
     }
@@ -403,12 +442,15 @@ impl Hasher for Mixer {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
     }
+    #[inline]
     fn write_u32(&mut self, value: u32) {
         self.0 = self.0.rotate_left(32) ^ u64::from(value);
     }
+    #[inline]
     fn write_i64(&mut self, value: i64) {
         self.0 ^= value.cast_unsigned();
     }
+    #[inline]
     fn write_u64(&mut self, value: u64) {
         self.0 ^= value;
     }
@@ -435,6 +477,7 @@ impl BuildHasher for Seeded {
 pub(super) struct Words(u64);
 
 impl Hasher for Words {
+    #[inline]
     fn finish(&self) -> u64 {
         mix(self.0)
     }
@@ -453,6 +496,7 @@ impl Hasher for Words {
         self.fold(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
 
+    #[inline]
     fn write_u8(&mut self, byte: u8) {
         self.fold(u64::from(byte));
     }
