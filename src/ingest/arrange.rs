@@ -108,9 +108,9 @@ fn arrange_range(arrangement: &Arrangement<'_>, range: u32) -> Result<Arranged, 
     for (plan, scattered) in arrangement.plan.units.iter().zip(arrangement.scattered) {
         let name = format!("{}/r{range:04}.parquet", plan.table.name);
         let schema = Arc::clone(&plan.check.schema);
-        let counting = plan.table.owner.as_deref().filter(|_| plan.table.one_row_per_person);
+        let ascending = plan.table.owner.as_deref();
         let mut file =
-            TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.protection, counting)?;
+            TableFile::create(arrangement.folder, name, Some(range), schema, arrangement.protection, ascending)?;
         let (mut found, mut rejects, mut keys) = (TableQuality::default(), Vec::new(), Keys::new());
         if let Some(scattered) = scattered {
             for bucket in arrangement.cut.buckets_of(range) {

@@ -44,14 +44,14 @@ pub(super) struct TableFile {
 }
 
 impl TableFile {
-    /// `counting` is a column of whole numbers each of which is a little more than the one before.
+    /// `ascending` is a column of whole numbers each of which is the one before or a little more.
     pub(super) fn create(
         folder: &Path,
         name: String,
         range: Option<u32>,
         schema: SchemaRef,
         protection: Protection<'_>,
-        counting: Option<&str>,
+        ascending: Option<&str>,
     ) -> Result<Self, IngestFault> {
         let path = folder.join(&name);
         let file = File::create_new(&path).map_err(disk(&path))?;
@@ -64,8 +64,8 @@ impl TableFile {
         if let Some(key) = protection.version_key {
             properties = properties.with_file_encryption_properties(key.encryption().map_err(IngestFault::from)?);
         }
-        if let Some(column) = counting.map(ColumnPath::from) {
-            // A dictionary of values that never repeat is dead weight; their differences take no bits at all.
+        if let Some(column) = ascending.map(ColumnPath::from) {
+            // Their differences take a bit or none, and are added up faster than values are looked up in a dictionary.
             properties = properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
