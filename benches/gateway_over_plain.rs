@@ -3,7 +3,9 @@
 //! `SEKISHO_BENCH_PERSONS` (100,000) persons are generated and ingested below `SEKISHO_BENCH_DIR`, or reused from there.
 //! Each question runs in turn by the plain engine (two partitions, all ranges of the same Parquet files) and by the
 //! gateway's own steps (exact stage, noise, finish); of each the best of `SEKISHO_BENCH_RUNS` (3) counts. Ratios matter,
-//! not seconds. The last column is the time that deadlines follow from: the public estimate at the default speed with the
+//! not seconds. `SEKISHO_BENCH_TABLES` (all) names the tables that are ingested, with commas between; questions about others
+//! are left out. `SEKISHO_BENCH_PLAIN=off` leaves out the plain engine, whose memory is not all given back before ours is
+//! looked at. The last column is the time that deadlines follow from: the public estimate at the default speed with the
 //! machine to itself, of which a deadline grants at least eight times as much.
 #![expect(
     clippy::unwrap_used,
@@ -119,6 +121,10 @@ fn main() {
     );
     let only = std::env::var("SEKISHO_BENCH_ONLY").unwrap_or_default();
     for (name, sql) in QUESTIONS.iter().filter(|(name, _)| name.contains(&only)) {
+        if !bench.has_tables_of(sql) {
+            println!("{name:<52} left out: not all of its tables are here");
+            continue;
+        }
         runtime.block_on(bench.compare(name, sql));
     }
     println!("peak of the whole process: {} MB", status("VmHWM:") / 1024);
@@ -158,17 +164,28 @@ impl Bench {
         Self { root, model, manifest, rows, persons, engine, key }
     }
 
+    /// Whether all tables of a question were ingested; the others are there, and empty.
+    fn has_tables_of(&self, sql: &str) -> bool {
+        let Ok(tables) = std::env::var("SEKISHO_BENCH_TABLES") else { return true };
+        let named =
+            sql.split("demo.").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+        named.flatten().all(|name| tables.split(',').any(|table| table == name))
+    }
+
     async fn compare(&self, name: &str, sql: &str) {
         let (mut plain_best, mut ours_best) = (f64::INFINITY, f64::INFINITY);
         let (mut plain_memory, mut ours_memory) = (0, 0);
+        let with_plain = std::env::var("SEKISHO_BENCH_PLAIN").as_deref() != Ok("off");
         for _ in 0..setting("SEKISHO_BENCH_RUNS", 3) {
-            let context = self.plain_context().await;
-            reset_peak();
-            let begun = Instant::now();
-            let plain = context.sql(&bare(sql)).await.unwrap().collect().await.unwrap();
-            plain_best = plain_best.min(begun.elapsed().as_secs_f64());
-            plain_memory = plain_memory.max(status("VmHWM:"));
-            drop((plain, context));
+            if with_plain {
+                let context = self.plain_context().await;
+                reset_peak();
+                let begun = Instant::now();
+                let plain = context.sql(&bare(sql)).await.unwrap().collect().await.unwrap();
+                plain_best = plain_best.min(begun.elapsed().as_secs_f64());
+                plain_memory = plain_memory.max(status("VmHWM:"));
+                drop((plain, context));
+            }
 
             let tables = self.tables();
             reset_peak();
@@ -303,6 +320,10 @@ fn make(root: &Path, persons: u64, model: &Model) {
     let summary = synth::generate(&plan, &|_| {}).unwrap();
     let seconds = begun.elapsed().as_secs_f64();
     println!("synth: {} rows in {seconds:.1} s", summary.rows());
+    let rows = match std::env::var("SEKISHO_BENCH_TABLES") {
+        Ok(tables) => only(&source, &tables, &summary),
+        Err(_) => summary.rows(),
+    };
     let keys = Keys::make(&root.join("keys")).unwrap();
     let begun = Instant::now();
     let load = Load {
@@ -324,7 +345,18 @@ fn make(root: &Path, persons: u64, model: &Model) {
     println!("ingest: {:.1} s, peak {} MB", begun.elapsed().as_secs_f64(), status("VmHWM:") / 1024);
     std::fs::rename(source.join(synth::VOCABULARY), root.join("vocabulary")).unwrap();
     std::fs::remove_dir_all(source).unwrap();
-    std::fs::write(root.join("rows"), summary.rows().to_string()).unwrap();
+    std::fs::write(root.join("rows"), rows.to_string()).unwrap();
+}
+
+/// Removes the files of all tables but `tables`; says how many rows are left.
+fn only(source: &Path, tables: &str, summary: &synth::Summary) -> u64 {
+    let wanted: BTreeSet<&str> = tables.split(',').collect();
+    let (kept, left): (Vec<_>, Vec<_>) =
+        summary.tables.iter().partition(|(table, _)| wanted.contains(table.as_str()) || table.contains('/'));
+    for (table, _) in left {
+        std::fs::remove_file(source.join(format!("{table}.parquet"))).unwrap();
+    }
+    kept.iter().map(|(_, rows)| rows).sum()
 }
 
 fn day() -> NaiveDate {
