@@ -129,7 +129,7 @@ impl<'a> Fold<'a> {
     fn whole(&mut self, owners: &[i64], rows: Range<usize>, runs: &[Range<usize>]) -> Result<(), EngineFault> {
         let (owners, ids) = (owners.get(rows.clone()), self.ids.get(rows.clone()));
         let (Some(owners), Some(ids)) = (owners, ids) else { return Err(EngineFault::Shape) };
-        let persons = Persons { from: rows.start, owners, ids, runs };
+        let persons = Persons { from: rows.start, owners, ids, keyless: self.release.keys == 0, runs };
         let choice = choice(self.release, &self.interner)?;
         self.whole.add(&persons, self.release.partials.iter().zip(&self.columns), &choice, &mut self.sums)
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{
     EngineFault,
     choice::Choice,
-    columns::{Cell, Seen},
+    columns::Seen,
     intern::{OUTSIDE, index},
 };
 use crate::privacy::{Kind, Partial};
@@ -18,6 +18,8 @@ use crate::privacy::{Kind, Partial};
 pub(super) struct Whole {
     /// The group of each slot; [`OUTSIDE`] where the person did not keep it.
     groups: Vec<u32>,
+    /// The slots that are kept, each with its group.
+    kept: Vec<(u32, u32)>,
     /// The slot of each row, [`OUTSIDE`] where it has none; nothing where each person has one slot.
     rows: Option<Vec<u32>>,
     /// For each group id the slot that it had last, counted over all batches from 1.
@@ -39,6 +41,8 @@ pub(super) struct Persons<'a> {
     pub(super) owners: &'a [i64],
     /// The group of each row.
     pub(super) ids: &'a [u32],
+    /// Whether all rows are of one group, without a key.
+    pub(super) keyless: bool,
     /// The rows of each person, counted from `from`.
     pub(super) runs: &'a [Range<usize>],
 }
@@ -64,7 +68,7 @@ impl Whole {
             }?;
         }
         let kept = sums.get_mut(stride - 1..).unwrap_or_default();
-        spread(&self.groups, self.groups.iter().map(|_| Ok(1)), stride, kept)
+        spread(&self.kept, stride, kept, |_| Ok(1))
     }
 
     /// One partial where each person has one row, which counts at most m times: there is nothing to weigh.
@@ -79,9 +83,9 @@ impl Whole {
         let (seen, units) = seen.parts(persons.from, persons.ids.len()).ok_or(EngineFault::Shape)?;
         match (&partial.kind, seen) {
             // Rows that are not seen have no units.
-            (Kind::Sum { .. }, _) => spread(&self.groups, units.iter().map(|units| Ok(*units)), stride, sums),
-            (_, Some(seen)) => spread(&self.groups, seen.iter().map(|seen| Ok(i64::from(*seen))), stride, sums),
-            (_, None) => spread(&self.groups, self.groups.iter().map(|_| Ok(1)), stride, sums),
+            (Kind::Sum { .. }, _) => spread(&self.kept, stride, sums, |row| Ok(units.get(row).copied().unwrap_or(0))),
+            (_, Some(seen)) => spread(&self.kept, stride, sums, |row| Ok(i64::from(seen.get(row) == Some(&true)))),
+            (_, None) => spread(&self.kept, stride, sums, |_| Ok(1)),
         }
     }
 
@@ -99,47 +103,51 @@ impl Whole {
         let (seen, units) = seen.parts(persons.from, persons.ids.len()).ok_or(EngineFault::Shape)?;
         self.count(persons, seen);
         let (rows, slots) = (self.rows.as_deref(), self.groups.len());
-        let counts = self.counts.iter().copied();
-        let bounded = |cell: Cell| choice.bounded(partial, cell);
+        let count = |slot: usize| self.counts.get(slot).copied().unwrap_or(0);
         match (&partial.kind, narrow) {
             // INVARIANT: the sum of all units of the batch fits 62 bits, so that no part of it wraps.
             (Kind::Sum { .. }, true) => {
                 let add = |sum: i64, units: i64| sum.wrapping_add(units);
                 add_up(persons, rows, units, slots, add, &mut self.narrow);
-                let cells = counts.zip(&self.narrow).map(|(seen, sum)| match choice.weighted(seen, *sum) {
+                let sum = |slot: usize| self.narrow.get(slot).copied().unwrap_or(0);
+                spread(&self.kept, stride, sums, |slot| match choice.weighted(count(slot), sum(slot)) {
                     Some(weighted) => Ok(weighted),
-                    None => bounded((seen, i128::from(*sum))),
-                });
-                spread(&self.groups, cells, stride, sums)
+                    None => choice.bounded(partial, (count(slot), i128::from(sum(slot)))),
+                })
             }
             // Of 64 bits each, fewer than 2^63 of them.
             (Kind::Sum { .. }, false) => {
                 let add = |sum: i128, units: i64| sum.wrapping_add(i128::from(units));
                 add_up(persons, rows, units, slots, add, &mut self.wide);
-                let cells = counts.zip(&self.wide).map(|(seen, sum)| bounded((seen, *sum)));
-                spread(&self.groups, cells, stride, sums)
+                let sum = |slot: usize| self.wide.get(slot).copied().unwrap_or(0);
+                spread(&self.kept, stride, sums, |slot| choice.bounded(partial, (count(slot), sum(slot))))
             }
-            _ => spread(&self.groups, counts.map(|seen| bounded((seen, 0))), stride, sums),
+            _ => spread(&self.kept, stride, sums, |slot| choice.bounded(partial, (count(slot), 0))),
         }
     }
 
-    /// Gives each row its slot, and of each person's slots leaves those that are kept.
+    /// Gives each row its slot, and of each person's slots keeps those that it may.
     fn place(&mut self, persons: &Persons<'_>, choice: &Choice<'_>) -> Result<(), EngineFault> {
         let Persons { ids, runs, .. } = persons;
         self.counts_all = false;
         self.groups.clear();
-        if ids.len() == runs.len() || choice.groups.len() == 1 && ids.iter().all(|id| *id == 0) {
-            self.rows = None;
-            self.groups.extend(ids.iter().take(runs.len()));
-            return Ok(());
-        }
         let of = |run: &Range<usize>| ids.get(run.clone()).unwrap_or_default();
         let one = |ids: &[u32]| ids.first().is_some_and(|first| ids.iter().all(|id| id == first));
-        if runs.iter().all(|run| one(of(run))) {
-            self.rows = None;
-            self.groups.extend(runs.iter().filter_map(|run| ids.get(run.start)));
-            return Ok(());
+        match persons.keyless || ids.len() == runs.len() || runs.iter().all(|run| one(of(run))) {
+            true => {
+                self.rows = None;
+                self.groups.extend(runs.iter().filter_map(|run| ids.get(run.start)));
+            }
+            false => self.scatter(persons, choice)?,
         }
+        self.kept.clear();
+        self.kept.extend((0_u32..).zip(&self.groups).filter(|(_, group)| **group != OUTSIDE).map(|(s, g)| (s, *g)));
+        Ok(())
+    }
+
+    /// The same where some person is in several groups.
+    fn scatter(&mut self, persons: &Persons<'_>, choice: &Choice<'_>) -> Result<(), EngineFault> {
+        let Persons { ids, runs, .. } = persons;
         let rows = self.rows.get_or_insert_default();
         rows.clear();
         self.last.resize(choice.groups.len(), 0);
@@ -148,23 +156,26 @@ impl Whole {
             self.last.fill(0);
             self.before = 0;
         }
+        // Each row's id is written where the next slot would be, which stays only if it is new: no branch to mispredict.
+        self.groups.resize(ids.len() + 1, OUTSIDE);
+        let (before, mut next) = (self.before, self.before);
         for run in *runs {
-            let begun = self.groups.len();
             // The slots of this person are above this.
-            let floor = self.before + u32::try_from(begun).map_err(|_| EngineFault::Shape)?;
-            let mut next = floor;
-            rows.extend(of(run).iter().map(|id| {
+            let floor = next;
+            rows.extend(ids.get(run.clone()).unwrap_or_default().iter().map(|id| {
                 // The id of a row outside the public list lies beyond all of them.
                 let Some(last) = self.last.get_mut(index(*id)) else { return OUTSIDE };
-                if *last <= floor {
-                    next = next.wrapping_add(1);
-                    *last = next;
-                    self.groups.push(*id);
+                if let Some(group) = self.groups.get_mut(index(next.wrapping_sub(before))) {
+                    *group = *id;
                 }
-                (*last - 1).wrapping_sub(self.before)
+                let new = *last <= floor;
+                next = next.wrapping_add(u32::from(new));
+                *last = if new { next } else { *last };
+                last.wrapping_sub(before).wrapping_sub(1)
             }));
-            if self.groups.len() - begun > choice.groups_max {
-                let own = self.groups.get_mut(begun..).ok_or(EngineFault::Shape)?;
+            if index(next.wrapping_sub(floor)) > choice.groups_max {
+                let own = index(floor.wrapping_sub(before))..index(next.wrapping_sub(before));
+                let own = self.groups.get_mut(own).ok_or(EngineFault::Shape)?;
                 let owner = *persons.owners.get(run.start).ok_or(EngineFault::Shape)?;
                 let kept = choice.keep(owner, own, &mut self.ranked);
                 for (_, slot) in self.ranked.get(kept..).unwrap_or_default() {
@@ -172,7 +183,8 @@ impl Whole {
                 }
             }
         }
-        self.before += u32::try_from(self.groups.len()).map_err(|_| EngineFault::Shape)?;
+        self.groups.truncate(index(next.wrapping_sub(before)));
+        self.before = next;
         Ok(())
     }
 
@@ -233,17 +245,17 @@ fn add_up<T: Copy + Default, V: Copy>(
     }
 }
 
-/// Adds what each slot adds to the sum of its group: that at the group's id times `stride`.
+/// Adds what each kept slot adds to the sum of its group: that at the group's id times `stride`.
 fn spread(
-    groups: &[u32],
-    added: impl Iterator<Item = Result<i64, EngineFault>>,
+    kept: &[(u32, u32)],
     stride: usize,
     sums: &mut [i64],
+    added: impl Fn(usize) -> Result<i64, EngineFault>,
 ) -> Result<(), EngineFault> {
-    for (group, added) in groups.iter().zip(added) {
-        // A group that was not kept, and the id of a row outside the public list, lie beyond all sums.
+    for (slot, group) in kept {
+        // The id of a row outside the public list lies beyond all sums.
         if let Some(sum) = sums.get_mut(index(*group).saturating_mul(stride)) {
-            *sum = sum.checked_add(added?).ok_or(EngineFault::Overflow)?;
+            *sum = sum.checked_add(added(index(*slot))?).ok_or(EngineFault::Overflow)?;
         }
     }
     Ok(())
