@@ -6,16 +6,13 @@ use std::{
 };
 
 use arrow_flight::FlightData;
-use datafusion::{
-    arrow::{array::ArrayRef, record_batch::RecordBatch},
-    common::ScalarValue,
-};
 use prost::Message;
 use sekisho::{
     catalog::{Model, TableKind},
     config::Config,
     engine::schema::arrow_schema,
     flight::{bound_row, read_parameters},
+    gateway::bound,
     privacy::{Asked, Bounds, Offer, analyze},
     sql::{Call, CataloguedTable, Directory, Limits, Parameters, Standing, admit, parse},
     terms::{Cap, DatasetName, Language, Loss, PopulationName, Refusal},
@@ -103,8 +100,8 @@ pub fn parameters(data: &[u8]) -> &'static str {
         _ => runtime().block_on(bound_row(futures::stream::iter(messages(rest).into_iter().map(Ok)))),
     };
     let sql = PREPARED[usize::from(which) % PREPARED.len()];
-    let bound = row.and_then(|row| values(row.as_ref()));
-    ended(sql, bound.and_then(|values| judged(&shapes().directory, sql, Parameters::Bound(values))))
+    let values = row.and_then(|row| bound(row.as_ref()));
+    ended(sql, values.and_then(|values| judged(&shapes().directory, sql, Parameters::Bound(values))))
 }
 
 /// `sekisho.toml`.
@@ -214,13 +211,6 @@ fn typed(
 }
 
 /// The values of the one row, as the gateway takes them.
-fn values(row: Option<&RecordBatch>) -> Result<Vec<ScalarValue>, Refusal> {
-    let Some(row) = row else { return Ok(vec![]) };
-    let one = |column: &ArrayRef| ScalarValue::try_from_array(column, 0);
-    let values = row.columns().iter().map(one).collect::<Result<_, _>>();
-    values.map_err(|_| Refusal::NotAQuestion { hint: "bind numbers, texts, dates or booleans".into() })
-}
-
 /// Flight messages, each behind its length.
 fn messages(mut data: &[u8]) -> Vec<FlightData> {
     let mut messages = vec![];

@@ -117,7 +117,11 @@ pub async fn run(query: &Query, out: &mut dyn Write, err: &mut dyn Write) -> io:
             return Ok(fault.exit_status());
         }
     };
-    if let Err(fault) = render::write(query.format, &schema, &batches, out).and_then(|()| out.flush()) {
+    let written = match (query.explain, query.format) {
+        (true, render::Format::Table) => render::write_explained(&batches, out),
+        _ => render::write(query.format, &schema, &batches, out),
+    };
+    if let Err(fault) = written.and_then(|()| out.flush()) {
         // A reader that has seen enough, such as `head`, is no fault.
         return match fault.kind() {
             io::ErrorKind::BrokenPipe => Ok(0),

@@ -49,6 +49,43 @@ pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &
     }
 }
 
+/// What EXPLAIN says of the question and not of one mechanism.
+const OF_QUESTION: [&str; 4] = ["question_epsilon", "remaining_after", "deadline_seconds", "time_channel"];
+
+/// What EXPLAIN says, a block of lines for each mechanism and one for the question: as a table it is wider than screens.
+///
+/// # Errors
+/// What `out` reports.
+pub fn write_explained(batches: &[RecordBatch], out: &mut dyn Write) -> io::Result<()> {
+    let mut question = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let (of_question, mechanism): (Vec<_>, Vec<_>) =
+                lines(batch, row).map_err(io::Error::other)?.into_iter().partition(|(name, _)| is_of_question(name));
+            block(&mechanism, out)?;
+            question = of_question;
+        }
+    }
+    block(&question, out)
+}
+
+fn is_of_question(name: &str) -> bool {
+    OF_QUESTION.contains(&name)
+}
+
+/// Name and value of each column that has one in this row.
+fn lines(batch: &RecordBatch, row: usize) -> Result<Vec<(String, String)>, ArrowError> {
+    let columns = columns_shown(batch.schema_ref());
+    let there = columns.iter().filter(|shown| batch.column(shown.column).is_valid(row));
+    there.map(|shown| Ok((shown.name.clone(), cell(shown, batch, row)?))).collect()
+}
+
+fn block(lines: &[(String, String)], out: &mut dyn Write) -> io::Result<()> {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.iter().try_for_each(|(name, value)| writeln!(out, "{name:<width$}  {value}"))?;
+    if lines.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
 /// The line under a table: what the answer cost and which receipt proves it. None for what was free and unrecorded.
 #[must_use]
 pub fn price_line(schema: &Schema) -> Option<String> {
@@ -301,6 +338,21 @@ mod tests {
         ]);
         let line = price_line(&Schema::empty().with_metadata(bounded)).unwrap_or_default();
         assert!(line.contains("receipt 41\n") && line.contains("at most: rows_per_group=8 groups=4;"), "{line}");
+    }
+
+    #[test]
+    fn what_is_explained_is_a_line_for_each_value_and_the_question_comes_once() {
+        let columns: [(&str, ArrayRef); 4] = [
+            ("release", Arc::new(Int64Array::from(vec![1, 1]))),
+            ("half_width_95", Arc::new(Float64Array::from(vec![Some(7.0), None]))),
+            ("question_epsilon", Arc::new(Float64Array::from(vec![0.5, 0.5]))),
+            ("time_channel", Arc::new(StringArray::from(vec!["closed", "closed"]))),
+        ];
+        let mut out = Vec::new();
+        write_explained(&[RecordBatch::try_from_iter(columns).unwrap()], &mut out).unwrap();
+        let first = "release        1\nhalf_width_95  7\n\n";
+        let rest = "release  1\n\nquestion_epsilon  0.5\ntime_channel      closed\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{first}{rest}"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
     explain, failed, figures,
     halt::denied,
     kept::{self, Before, Made},
+    parameters::bound,
     pool::Held,
     priced::{Priced, Reserved, Wanted},
     replay,
@@ -449,17 +450,6 @@ fn leave(
     let retyped = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
     let batches = finished.batches.iter().map(retyped).collect::<Result<Vec<_>, _>>();
     Ok(Release { batches: batches.map_err(|_| Refusal::Failed { entry: None })?, schema })
-}
-
-/// The one row of bound parameters.
-pub(super) fn bound(parameters: Option<&RecordBatch>) -> Result<Vec<ScalarValue>, Refusal> {
-    let Some(batch) = parameters else { return Ok(vec![]) };
-    if batch.num_rows() != 1 {
-        return Err(Refusal::NotAQuestion { hint: "bind one row of parameters".into() });
-    }
-    let one = |column: &datafusion::arrow::array::ArrayRef| ScalarValue::try_from_array(column, 0);
-    let values = batch.columns().iter().map(one).collect::<Result<Vec<_>, _>>();
-    values.map_err(|_| Refusal::NotAQuestion { hint: "bind numbers, texts, dates or booleans".into() })
 }
 
 fn parameters(question: &Question) -> SchemaRef {

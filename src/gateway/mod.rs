@@ -34,7 +34,7 @@ use tokio::sync::Semaphore;
 
 pub use self::{
     deadline::ReleaseAt,
-    parameters::{body_behind, read_rows},
+    parameters::{body_behind, bound, read_rows},
     public::while_waited_for,
     replay::{ReplayOf, Replayed, replay},
     session::Session,

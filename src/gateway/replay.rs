@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 
 use super::{
     Enclave, GatewayFault,
-    answer::{EPOCH_MICROS, Scene, bound},
+    answer::{EPOCH_MICROS, Scene},
     deadline::{Deadline, Speed},
-    parameters::read_rows,
+    parameters::{bound, read_rows},
     public::TOO_LONG,
     session::Settings,
     world::{World, WorldText},
