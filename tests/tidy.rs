@@ -1,8 +1,10 @@
 //! Does the code keep the rules of its own house?
 //!
-//! Floors, third-party homes, the question at the head of each file, its length, and the few functions that only one
-//! place may call. Plain text scanning with `std`: what a rule catches is shown below by files that break it.
+//! Floors, third-party homes, the question at the head of each file, its length, the few functions that only one place
+//! may call, and the Japanese of each hint. Plain text scanning with `std`: what a rule catches is shown below by files
+//! that break it.
 
+mod hints;
 mod scan;
 
 use std::{

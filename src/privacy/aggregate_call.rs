@@ -141,7 +141,7 @@ impl Parts {
                 return Err(refused(name, "person_id and row ids can be counted, nothing else"));
             }
             if !data_type.is_integer() && !data_type.is_floating() {
-                return Err(refused(&format!("{name} of {}", readable(expr)), "it takes numbers"));
+                return Err(refused(&format!("{name}({})", readable(expr)), "it takes numbers"));
             }
             Ok(Number { expr: total, facts, data_type, name: readable(expr) })
         };
@@ -303,7 +303,7 @@ impl Parts {
         let time = matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
         if !time && !data_type.is_integer() && !data_type.is_floating() {
             let fix = format!("{name} takes numbers, dates and timestamps; count texts by GROUP BY instead");
-            return Err(refused(&format!("{name} of {}", readable(argument)), &fix));
+            return Err(refused(&format!("{name}({})", readable(argument)), &fix));
         }
         let expr = if time { count_of_time(&item.expr, data_type) } else { item.expr };
         let data_type = if time { DataType::Int64 } else { data_type.clone() };

@@ -551,10 +551,12 @@ fn castable(to: &DataType) -> bool {
 pub(super) fn short_enough(bytes: u64) -> Result<u64, Refusal> {
     match bytes <= BUILT_BYTES_MAX {
         true => Ok(bytes),
-        false => {
-            let hint = "by the lengths that are declared; shorten its parts with left(x, n), four bytes a character";
-            Err(Refusal::TooComplex { limit: format!("a text has at most {BUILT_BYTES_MAX} bytes, {hint}") })
-        }
+        false => Err(Refusal::TooComplex {
+            limit: format!(
+                "a text has at most {BUILT_BYTES_MAX} bytes, by the lengths that are declared; shorten its parts with \
+                 left(x, n), four bytes a character"
+            ),
+        }),
     }
 }
 

@@ -105,12 +105,12 @@ fn short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
     let all = used.iter().map(bytes).filter(|bytes| *bytes > SHORT_BYTES).fold(0, u64::saturating_add);
     match all <= ROW_BYTES_MAX {
         true => Ok(()),
-        false => {
-            let hint = "shorten them with left(x, n), four bytes a character, or join them after the window";
-            Err(Refusal::TooComplex {
-                limit: format!("the texts of a row below a window have at most {ROW_BYTES_MAX} bytes; {hint}"),
-            })
-        }
+        false => Err(Refusal::TooComplex {
+            limit: format!(
+                "the texts of a row below a window have at most {ROW_BYTES_MAX} bytes; shorten them with left(x, n), \
+                 four bytes a character, or join them after the window"
+            ),
+        }),
     }
 }
 

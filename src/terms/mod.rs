@@ -7,6 +7,7 @@ mod charge;
 mod clock;
 mod fingerprint;
 mod gaussian;
+mod hints;
 mod ids;
 mod loss;
 mod refusal;

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hints::{granted_in_japanese, in_japanese, named_in_japanese};
+
 /// The language of an account's messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -220,19 +222,24 @@ impl Refusal {
             }
             Self::NoPermit => "どの許可のもとで質問するかを指定してください: SET sekisho.permit = 'P-...'".into(),
             Self::PermitNotActive => "この許可は現在あなたには有効ではありません。sekisho.my_permits を参照してください".into(),
-            Self::NotGranted { what } => format!("許可は {what} を認めていません。外すか、審査委員に申請してください"),
+            Self::NotGranted { what } => {
+                let what = spaced(&granted_in_japanese(what));
+                format!("許可は {what}を認めていません。外すか、審査委員に申請してください")
+            }
             Self::RoleNotAllowed => "あなたの役割ではこの操作はできません".into(),
             Self::Halted => "停止措置により止められています。監査人に問い合わせてください".into(),
             Self::NotSql { line: 0, .. } => "SQL として読めません".into(),
             Self::NotSql { line, column } => format!("SQL として読めません ({line} 行 {column} 文字目)"),
-            Self::NotAQuestion { hint } => format!("質問だけを受け付けます; {hint}"),
+            Self::NotAQuestion { hint } => format!("質問だけを受け付けます。{}", in_japanese(hint)),
             Self::UnknownTable { name } => format!("表 {name:?} はありません。sekisho.tables を参照してください"),
             Self::UnknownColumn { name } => format!("列 {name:?} はありません。sekisho.columns を参照してください"),
-            Self::FunctionNotAllowed { name, hint } => format!("{name} は使えません; {hint}"),
+            Self::FunctionNotAllowed { name, hint } => {
+                format!("{}はここでは使えません。{}", spaced(&named_in_japanese(name)), in_japanese(hint))
+            }
             Self::RowsNotReleased => {
                 "個人の行は決して提供されません。COUNT(*) などの集計を GROUP BY とともに選択するか、_sample スキーマの行で試してください".into()
             }
-            Self::PersonsMixed { hint } => format!("雑音の前に複数の個人が混ざります; {hint}"),
+            Self::PersonsMixed { hint } => format!("雑音を加える前に複数の個人が混ざります。{}", in_japanese(hint)),
             Self::BoundMissing { column } => {
                 format!(
                     "{column} に公開の上下限がありません。least(greatest({column}, 下限), 上限) と書いてください。欠測がありうる列では \
@@ -240,20 +247,30 @@ impl Refusal {
                 )
             }
             Self::TooManyGroups { most } => format!("グループが {most} を超えます。粗いキーを使ってください"),
-            Self::TooComplex { limit } => format!("複雑すぎます: {limit}"),
-            Self::UnknownSetting { hint } => format!("設定の誤り: {hint}"),
-            Self::NotDone { reason } => format!("実行できません: {reason}"),
+            Self::TooComplex { limit } => format!("複雑すぎます。{}", in_japanese(limit)),
+            Self::UnknownSetting { hint } => format!("設定に誤りがあります。{}", in_japanese(hint)),
+            Self::NotDone { reason } => format!("実行できません。{}", in_japanese(reason)),
             Self::BudgetExhausted { left } => {
                 let left = millionths_down(*left);
                 format!("予算が足りません。epsilon {left:.6} までの質問ならできます: SET sekisho.epsilon = ...")
             }
             Self::Cancelled => "取り消されました。質問の予算は使われたままで、回答は保存されています".into(),
-            Self::CertificateNotAccepted { reason } => format!("このクライアント証明書は使えません: {reason}"),
-            Self::TokenNotAccepted { reason } => format!("このトークンは使えません: {reason}"),
+            Self::CertificateNotAccepted { reason } => {
+                format!("このクライアント証明書は使えません。{}", in_japanese(reason))
+            }
+            Self::TokenNotAccepted { reason } => format!("このトークンは使えません。{}", in_japanese(reason)),
             Self::Busy => "混み合っています。少し待ってからもう一度質問してください".into(),
             Self::Failed { entry: Some(entry) } => format!("失敗しました。運用者に記録番号 {entry} を伝えてください"),
             Self::Failed { entry: None } => "失敗しました。運用者に連絡してください".into(),
         }
+    }
+}
+
+/// Between what ends in ASCII and Japanese stands a space.
+fn spaced(name: &str) -> String {
+    match name.chars().next_back() {
+        Some(last) if last.is_ascii() => format!("{name} "),
+        _ => name.to_owned(),
     }
 }
 
@@ -280,6 +297,37 @@ mod tests {
             let json = serde_json::to_value(&refusal).unwrap_or_default();
             assert_eq!(json.get("code").and_then(|c| c.as_str()), Some(refusal.code()));
         }
+    }
+
+    #[test]
+    fn in_japanese_the_hint_is_japanese_too() {
+        let hint = || "join with =".to_owned();
+        for refusal in [
+            Refusal::NotAQuestion { hint: hint() },
+            Refusal::FunctionNotAllowed { name: "this join".into(), hint: hint() },
+            Refusal::PersonsMixed { hint: hint() },
+            Refusal::TooComplex { limit: hint() },
+            Refusal::UnknownSetting { hint: hint() },
+            Refusal::NotDone { reason: hint() },
+            Refusal::CertificateNotAccepted { reason: hint() },
+            Refusal::TokenNotAccepted { reason: hint() },
+        ] {
+            let sentence = refusal.sentence(Language::Ja);
+            assert!(sentence.ends_with("。= で結合してください"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn in_japanese_a_name_stays_and_a_description_does_not() {
+        for (name, subject) in [("sum", "sum はここでは"), ("this join", "この結合はここでは")] {
+            let refusal = Refusal::FunctionNotAllowed { name: name.into(), hint: String::new() };
+            let sentence = refusal.sentence(Language::Ja);
+            assert!(sentence.starts_with(subject), "{sentence}");
+        }
+        let sentence = Refusal::NotGranted { what: "demo.death".into() }.sentence(Language::Ja);
+        assert!(sentence.starts_with("許可は demo.death を認めていません"), "{sentence}");
+        let sentence = Refusal::NotGranted { what: "demo.a, demo.b and 3 more".into() }.sentence(Language::Ja);
+        assert!(sentence.starts_with("許可は demo.a, demo.b ほか 3 件を認めていません"), "{sentence}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub text: String,
+    /// What a plain literal holds.
+    pub held: String,
     pub line: usize,
 }
 
@@ -23,6 +25,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
     let (mut out, mut i, mut line) = (vec![], 0, 1);
     while i < chars.len() {
         let start = i;
+        let mut held = String::new();
         let text = match at(i) {
             '/' if at(i + 1) == '/' => {
                 i = end_of_line(&chars, i);
@@ -34,6 +37,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
             }
             '"' => {
                 i = end_of_string(&chars, i);
+                held = unescaped(chars.get(start + 1..i - 1).unwrap_or_default());
                 Some("\"\"".to_owned())
             }
             '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => {
@@ -72,7 +76,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
                 (!c.is_whitespace()).then(|| c.to_string())
             }
         };
-        out.extend(text.map(|text| Token { text, line }));
+        out.extend(text.map(|text| Token { text, held, line }));
         line += chars[start..i.min(chars.len())].iter().filter(|c| **c == '\n').count();
     }
     out
@@ -111,6 +115,30 @@ fn end_of_string(chars: &[char], from: usize) -> usize {
         i += if chars[i] == '\\' { 2 } else { 1 };
     }
     (i + 1).min(chars.len())
+}
+
+/// What stands between the quotes: continued lines joined, signs without their backslash.
+fn unescaped(chars: &[char]) -> String {
+    let (mut out, mut i) = (String::new(), 0);
+    while i < chars.len() {
+        match (chars[i], chars.get(i + 1)) {
+            ('\\', Some('\n')) => {
+                i += 1;
+                while chars.get(i).is_some_and(|c| c.is_whitespace()) {
+                    i += 1;
+                }
+            }
+            ('\\', Some(c)) => {
+                out.push(*c);
+                i += 2;
+            }
+            (c, _) => {
+                out.push(c);
+                i += 1;
+            }
+        }
+    }
+    out
 }
 
 fn end_of_character(chars: &[char], from: usize) -> usize {

@@ -1,0 +1,171 @@
+//! What do the reasons why an act was not done say in Japanese?
+
+/// Why an act of administration, or the last step of an answer, was not done.
+pub(super) const ADMINISTRATION: &[(&str, &str)] = &[
+    (
+        "what you asked for is bought and kept, but its last step does not work on the noised values; ask for them \
+         without that step, at no further cost, and compute the rest yourself",
+        "質問の結果は購入済みで、保存されています。ただし、最後の処理が雑音の加わった値に対して行えません。\
+         その処理を除いて追加の費用なしに質問し、残りはご自身で計算してください",
+    ),
+    ("there is no act {}", "{} という操作はありません"),
+    ("no session of this name is yours to end", "この名前のセッションに、あなたが終了できるものはありません"),
+    ("no certificate of this fingerprint is yours", "このフィンガープリントの証明書は、あなたのものではありません"),
+    ("give the halt a reason, of at most 1000 characters", "停止措置の理由を 1000 文字以内で書いてください"),
+    (
+        "this version applies no rule pack; grant with the pack none",
+        "この版は規則集を適用しません。規則集を none として許可してください",
+    ),
+    ("there is no such data set", "そのようなデータセットはありません"),
+    ("name the export with letters, digits, - and _", "エクスポートの名前には英字、数字、-、_ を使ってください"),
+    ("there is an export of this name already", "この名前のエクスポートはすでにあります"),
+    ("the exports folder cannot be made", "エクスポート用のフォルダーを作れません"),
+    // Names of the books.
+    ("there is no {}", "{} はありません"),
+    ("{} exists already", "{} はすでにあります"),
+    ("there is no account {}", "アカウント {} はありません"),
+    ("there is no account {} that may sign in", "サインインできるアカウント {} はありません"),
+    ("account {} exists already", "アカウント {} はすでにあります"),
+    ("role {} of {} exists already", "{1} はすでに役割 {0} を持っています"),
+    ("there is no principal {}", "利用者 {} はいません"),
+    ("there is no source {}", "提供元 {} はありません"),
+    ("there is no data set {}", "データセット {} はありません"),
+    ("there is no permit {}", "許可 {} はありません"),
+    ("there is no permit {} in force", "有効な許可 {} はありません"),
+    ("permit {} exists already", "許可 {} はすでにあります"),
+    ("{} of {}, or a later one, exists already", "{1} の {0} か、それより新しい版がすでにあります"),
+    ("this certificate, registered or revoked, exists already", "この証明書は、すでに登録されたか失効しています"),
+    ("there is no certificate of this fingerprint in force", "このフィンガープリントの有効な証明書はありません"),
+    ("the log has no entry {}", "ログに記録 {} はありません"),
+    ("there is no published checkpoint with entry {} yet", "記録 {} を含むチェックポイントは、まだ公開されていません"),
+    ("there is no restored copy to acknowledge", "確認を待つ復元された写しはありません"),
+    ("a halt of {} exists already", "{} の停止措置はすでにあります"),
+    ("there is no halt of {} in force", "{} の有効な停止措置はありません"),
+    ("a halt of everything exists already", "全体の停止措置はすでにあります"),
+    ("there is no halt of everything in force", "全体の有効な停止措置はありません"),
+    ("a halt of principal {} exists already", "利用者 {} の停止措置はすでにあります"),
+    ("there is no halt of principal {} in force", "利用者 {} の有効な停止措置はありません"),
+    ("a halt of permit {} exists already", "許可 {} の停止措置はすでにあります"),
+    ("there is no halt of permit {} in force", "許可 {} の有効な停止措置はありません"),
+    ("a halt of data set {} exists already", "データセット {} の停止措置はすでにあります"),
+    ("there is no halt of data set {} in force", "データセット {} の有効な停止措置はありません"),
+    ("a halt of source {} exists already", "提供元 {} の停止措置はすでにあります"),
+    ("there is no halt of source {} in force", "提供元 {} の有効な停止措置はありません"),
+    // Rules of the books.
+    ("the data set was declared for another population", "このデータセットは別の母集団のものとして宣言されています"),
+    ("only a holder of the role gives it", "役割を与えられるのは、その役割を持つ人だけです"),
+    (
+        "you have given it; a second holder of the role has to agree",
+        "あなたはすでに与えています。その役割を持つもう一人の同意が必要です",
+    ),
+    ("nobody lifts a halt on themselves", "自分への停止措置は、自分では解除できません"),
+    ("you have asked for this; a second person has to agree", "あなたはすでに求めています。もう一人の同意が必要です"),
+    (
+        "after failed questions one of the two has to be an auditor",
+        "質問の失敗による停止措置では、二人のうち一人が監査人でなければなりません",
+    ),
+    ("an operator and an auditor acknowledge", "確認は運用者と監査人が行います"),
+    ("two persons acknowledge", "確認は別々の二人が行います"),
+    ("another checkpoint was published since", "その後に別のチェックポイントが公開されました"),
+    (
+        "population and data set have not paid for a new answer",
+        "母集団とデータセットが、新しい回答の費用を支払っていません",
+    ),
+    ("the charge is one for a new answer", "費用は新しい回答のものです"),
+    ("the hash is not that of the answer", "ハッシュが回答のものと違います"),
+    ("this permit has bought the answer", "この許可はすでに回答を購入しています"),
+    // Passwords.
+    ("a password has at least {} characters", "パスワードは {} 文字以上にしてください"),
+    ("a password has at most {} bytes", "パスワードは {} バイト以内にしてください"),
+    ("no randomness for a salt", "ソルトのための乱数が得られません"),
+    ("the password could not be hashed", "パスワードをハッシュにできませんでした"),
+    // Permits.
+    ("this clearance is not for granting permits", "この承認は許可を与えるためのものではありません"),
+    ("{} is not on the list of purposes", "{} は目的の一覧にありません"),
+    ("{} is a prohibited use; no permit can allow it", "{} は禁じられた利用です。どの許可でも認められません"),
+    ("{} does not count as public benefit", "{} は公益に当たりません"),
+    ("{} cannot grant a permit to themselves", "{} は自分に許可を与えられません"),
+    ("{} has no role that may ask questions", "{} は質問できる役割を持っていません"),
+    ("a permit ends after it is granted", "許可の終了は、与える時より後にしてください"),
+    (
+        "the permit's cap is above the data set's: epsilon {}, delta {}",
+        "許可の上限がデータセットの上限（epsilon {}、delta {}）を超えています",
+    ),
+    ("the analyst's cap is above the permit's", "分析者の上限が許可の上限を超えています"),
+    ("{} is granted in no position", "{} を認める使い方が一つもありません"),
+    ("{} does not exist in the data set or is never queryable", "{} はデータセットにないか、質問できないものです"),
+    ("there is no rule pack {}", "規則集 {} はありません"),
+    ("permit {} cannot be compiled: {}", "許可 {} を規則にできません（{}）"),
+    (
+        "permit {} cannot be compiled: it cannot be written as text",
+        "許可 {} を規則にできません。文字列として書けません",
+    ),
+    (
+        "permit {} cannot be compiled: {} is no table of data set {}",
+        "許可 {} を規則にできません。{} はデータセット {} の表ではありません",
+    ),
+    (
+        "permit {} cannot be compiled: {} is no name of a column of {}",
+        "許可 {} を規則にできません。{} は {} の列の名前ではありません",
+    ),
+    ("permit {}: a new permit is not revoked", "許可 {} は与えられません。新しい許可を取り消し済みにはできません"),
+    ("permit {}: somebody must be allowed to ask", "許可 {} は与えられません。質問できる人が一人もいません"),
+    ("permit {}: some table must be granted", "許可 {} は与えられません。認める表が一つもありません"),
+    ("permit {}: tables are written schema.table", "許可 {} は与えられません。表は schema.table の形で書いてください"),
+    (
+        "permit {}: columns are names, or * for all",
+        "許可 {} は与えられません。列は名前か、すべてを表す * で書いてください",
+    ),
+    ("permit {}: it must begin before it ends", "許可 {} は与えられません。開始は終了より前にしてください"),
+    (
+        "permit {}: an analyst's cap is at most the permit's",
+        "許可 {} は与えられません。分析者の上限は、許可の上限以下にしてください",
+    ),
+    (
+        "permit {}: a question costs more than nothing",
+        "許可 {} は与えられません。質問一つの費用は 0 より大きくしてください",
+    ),
+    (
+        "permit {}: one question costs at most the analyst's cap",
+        "許可 {} は与えられません。質問一つの費用は、分析者の上限以下にしてください",
+    ),
+    // Data versions and vocabularies.
+    ("{}: the books hold no keyed hash of its manifest", "{} のマニフェストの鍵付きハッシュが帳簿にありません"),
+    ("{}: no data set of this name is declared", "{} という名前のデータセットは宣言されていません"),
+    (
+        "{}: was loaded as another data set, population or model, or for a larger population_max, than declared",
+        "{} は、宣言とは別のデータセット、母集団、モデル、またはより大きい population_max で取り込まれています",
+    ),
+    ("{}: {}: cannot be read or written", "{} の {} を読み書きできません"),
+    (
+        "{}: {}: is not the file that was written (its keyed hash differs)",
+        "{} の {} は、書き込まれたときのファイルではありません（鍵付きハッシュが違います）",
+    ),
+    (
+        "{}: manifest.json: the key of its files does not open with keys/file.key",
+        "{} のファイルの鍵を keys/file.key で開けません",
+    ),
+    (
+        "{}: manifest.json: does not have the shape of a manifest",
+        "{} の manifest.json に問題があります。マニフェストの形をしていません",
+    ),
+    ("{}: manifest.json: cannot be written as JSON", "{} の manifest.json に問題があります。JSON として書けません"),
+    (
+        "{}: manifest.json: is of a format that this build does not read",
+        "{} の manifest.json に問題があります。このビルドでは読めない形式です",
+    ),
+    (
+        "{}: manifest.json: cuts ranges otherwise than persons_max demands",
+        "{} の manifest.json に問題があります。範囲の区切りが persons_max と合いません",
+    ),
+    (
+        "{}: manifest.json: has a table whose files do not fit its kind",
+        "{} の manifest.json に問題があります。種類に合わないファイルを持つ表があります",
+    ),
+    ("{}: manifest.json: names a table twice", "{} の manifest.json に問題があります。同じ表が二度書かれています"),
+    (
+        "{}: manifest.json: names a file outside of its folder",
+        "{} の manifest.json に問題があります。フォルダーの外のファイルが書かれています",
+    ),
+    ("{}: manifest.json: names a file twice", "{} の manifest.json に問題があります。同じファイルが二度書かれています"),
+];
