@@ -106,6 +106,14 @@ impl Estimate<'_> {
         self.row_steps = self.row_steps.saturating_add(row_steps);
     }
 
+    /// Adds what one person with as many rows as any may have can take more than is usual: all of them on one thread, and
+    /// each of them one on which every function fails.
+    fn add_one_person(&mut self, per_person: Option<u64>, weight: u64) {
+        if per_person.is_some() {
+            self.add(self.sizes.work_rows_max.saturating_mul(weight).saturating_mul(2));
+        }
+    }
+
     /// Adds the work of `plan` and of all below it.
     fn step(&mut self, plan: &LogicalPlan) -> Step {
         if let LogicalPlan::TableScan(scan) = plan {
@@ -121,6 +129,7 @@ impl Estimate<'_> {
         let per_person = below.iter().filter_map(|step| step.per_person).reduce(u64::saturating_add);
         let handed_on = Step { rows, per_person };
         self.add(rows.saturating_mul(weight(plan)));
+        self.add_one_person(per_person, weight(plan).saturating_add(failing(plan)));
         match plan {
             LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() && per_person.is_none() => {
                 Step { rows: 1, per_person }
@@ -209,7 +218,10 @@ impl Estimate<'_> {
             }
         };
         self.add(left.rows.saturating_add(right.rows).saturating_mul(3));
-        self.add(joined.rows);
+        let matching = join.filter.as_ref().map_or(0, on_texts).saturating_add(1);
+        self.add(joined.rows.saturating_mul(matching));
+        let failing = join.filter.as_ref().map_or(0, |filter| FAILING.saturating_mul(functions(filter)));
+        self.add_one_person(joined.per_person, matching.saturating_add(failing));
         match join.join_type {
             JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left,
             JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right,
@@ -242,12 +254,27 @@ fn weight(plan: &LogicalPlan) -> u64 {
     match plan {
         LogicalPlan::Projection(_) => computed().saturating_add(texts()),
         LogicalPlan::Filter(_) => 1_u64.saturating_add(texts()),
-        LogicalPlan::Aggregate(_) => 3_u64.saturating_add(computed()),
-        LogicalPlan::Window(_) => 20_u64.saturating_add(computed().saturating_mul(3)),
+        LogicalPlan::Aggregate(_) => 3_u64.saturating_add(computed()).saturating_add(texts()),
+        LogicalPlan::Window(_) => 20_u64.saturating_add(computed().saturating_mul(3)).saturating_add(texts()),
         LogicalPlan::Sort(_) | LogicalPlan::Distinct(_) => 5,
         LogicalPlan::SubqueryAlias(_) => 0,
         _ => 1,
     }
+}
+
+/// What rows cost beyond that on which every function fails: a guarded one is tried on ever fewer of them.
+fn failing(plan: &LogicalPlan) -> u64 {
+    let all = plan.expressions().iter().fold(0_u64, |sum, expr| sum.saturating_add(functions(expr)));
+    FAILING.saturating_mul(all)
+}
+
+fn functions(expr: &Expr) -> u64 {
+    let mut count = 0_u64;
+    let _ = expr.apply(|e| {
+        count = count.saturating_add(u64::from(matches!(e, Expr::ScalarFunction(_))));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    count
 }
 
 /// What an expression's searching and building of texts costs beyond a plain step.
@@ -256,6 +283,7 @@ fn on_texts(expr: &Expr) -> u64 {
     let _ = expr.apply(|e| {
         let more = match e {
             Expr::SimilarTo(_) => 200,
+            Expr::AggregateFunction(call) if call.func.name() == "string_agg" => 100,
             Expr::ScalarFunction(call) => match call.func.name() {
                 name if name.starts_with("regexp_") => 200,
                 "lpad" | "rpad" | "repeat" | "replace" | "translate" | "reverse" | "overlay" | "initcap" | "concat"
@@ -300,13 +328,15 @@ fn cells(release: &Release, sizes: &Sizes<'_>) -> u64 {
 fn drawn(release: &Release, sizes: &Sizes<'_>) -> u64 {
     let each = |kind: &Kind| match kind {
         // One candidate is picked by a draw over all of them.
-        Kind::Histogram { candidates, .. } => candidates.hi.abs_diff(candidates.lo).saturating_add(1).min(4096),
+        Kind::Histogram { candidates, .. } => candidates.hi.abs_diff(candidates.lo).saturating_add(1).min(4098),
         Kind::Rows | Kind::Person | Kind::Sum { .. } | Kind::Values { .. } => 1,
     };
     let partials = release.partials.iter().fold(0_u64, |sum, of| sum.saturating_add(each(&of.kind)));
     cells(release, sizes).saturating_mul(partials.saturating_add(1))
 }
 
+/// A function that fails on a row, found out in halves.
+const FAILING: u64 = 100;
 /// Rows of one person in a table of which nothing is declared.
 const ROWS_PER_PERSON: u64 = 32;
 /// Rows of a table about nobody that is known from the records alone.

@@ -72,6 +72,18 @@ impl Door {
         }
     }
 
+    /// What is set holds from here on: clients that want no rows of a SET need not come back for any.
+    async fn set(&self, caller: &Caller, descriptor: &FlightDescriptor) -> Result<(), No> {
+        let sql = match command(&descriptor.cmd)? {
+            Command::CommandStatementQuery(statement) => question::text_of(statement)?,
+            Command::CommandPreparedStatementQuery(query) => {
+                caller.desk.prepared(&query.prepared_statement_handle)?.sql
+            }
+            _ => return Ok(()),
+        };
+        question::set(caller, sql).await
+    }
+
     async fn data(&self, caller: &Caller, ticket: &[u8]) -> Result<outflow::DataStream, No> {
         let command = command(ticket)?;
         if let Some(batch) = catalogue::answer(caller, &command)? {
@@ -154,7 +166,10 @@ impl FlightService for Door {
     #[tracing::instrument(skip_all)]
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let info = self.flight_info(&caller, request.into_inner()).await;
+        let descriptor = request.into_inner();
+        let set = self.set(&caller, &descriptor).await;
+        set.map_err(|no| no.into_status(caller.language()))?;
+        let info = self.flight_info(&caller, descriptor).await;
         info.map(Response::new).map_err(|no| no.into_status(caller.language()))
     }
 
@@ -162,7 +177,10 @@ impl FlightService for Door {
     #[tracing::instrument(skip_all)]
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let info = self.flight_info(&caller, request.into_inner()).await;
+        let descriptor = request.into_inner();
+        let set = self.set(&caller, &descriptor).await;
+        set.map_err(|no| no.into_status(caller.language()))?;
+        let info = self.flight_info(&caller, descriptor).await;
         let done = |info| PollInfo { info: Some(info), ..PollInfo::default() };
         info.map(done).map(Response::new).map_err(|no| no.into_status(caller.language()))
     }

@@ -74,6 +74,14 @@ pub(super) fn flight_info(schema: &Schema, ticket: Bytes, descriptor: FlightDesc
     })
 }
 
+/// A `SET` is done as soon as it is asked for; anything else waits for DoGet.
+pub(super) async fn set(caller: &Caller, sql: String) -> Result<(), No> {
+    match begins_with_set(&sql) {
+        true => caller.answer(sql, None).await.map(|_| ()).map_err(No::from),
+        false => Ok(()),
+    }
+}
+
 /// Some clients send `SET` as an update: that alone is passed on, and the gateway judges what is set.
 pub(super) async fn update(caller: &Caller, sql: String) -> Result<i64, No> {
     if !begins_with_set(&sql) {

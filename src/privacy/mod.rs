@@ -30,6 +30,7 @@ mod placeholder;
 mod plan;
 mod price;
 mod range;
+mod references;
 mod release_point;
 mod scalar_functions;
 mod scalar_subqueries;

@@ -65,6 +65,12 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         items.push(rename(column, field));
         facts.push(Facts { fixed: only_owner || total.facts.fixed, ..total.facts });
     }
+    let joined = aggregate.aggr_expr.iter().filter(|expr| joins_texts(expr)).count();
+    if joined > JOINED_MAX {
+        return Err(Refusal::TooComplex {
+            limit: format!("at most {JOINED_MAX} STRING_AGG side by side inside a person"),
+        });
+    }
     let mut inner = vec![];
     for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
         let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
@@ -174,6 +180,15 @@ fn one(
             if !short {
                 return Err(refused("STRING_AGG", "separate by a literal of at most 64 bytes"));
             }
+            // The whole text of a person is built before it is cut.
+            let bytes = item.facts.text_bytes.saturating_add(SEPARATOR_BYTES_MAX as u64);
+            if bytes.saturating_mul(input.rows_max) > JOINED_BYTES_MAX {
+                let limit = format!(
+                    "STRING_AGG builds at most {} MiB of a person; shorten its texts with left(x, n)",
+                    JOINED_BYTES_MAX >> 20
+                );
+                return Err(Refusal::TooComplex { limit });
+            }
             let whole = push(&call.func, item.expr, false);
             let joined = ScalarFunction::new_udf(guarded(&left()), vec![whole, lit(JOINED_CHARACTERS_MAX)]);
             let text_bytes = u64::try_from(JOINED_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
@@ -234,6 +249,15 @@ fn number_of(scope: &Scope<'_>, expr: &Expr) -> Result<Expr, Refusal> {
     Ok(without_nan(scope.item(expr)?.expr, &data_type))
 }
 
+/// What one STRING_AGG may build of one person, with as many and as long texts as are declared.
+const JOINED_BYTES_MAX: u64 = 64 << 20;
+/// How many of them one step may hold.
+const JOINED_MAX: usize = 8;
+
+fn joins_texts(expr: &Expr) -> bool {
+    matches!(expr.clone().unalias_nested().data, Expr::AggregateFunction(call) if call.func.name() == "string_agg")
+}
+
 /// The characters that are kept of the texts of a person that were joined.
 const JOINED_CHARACTERS_MAX: i64 = 960;
 const SEPARATOR_BYTES_MAX: usize = 64;
@@ -257,7 +281,8 @@ fn total_order(input: &Owned, order_by: &[SortExpr]) -> Result<Vec<SortExpr>, Re
     let mut total = vec![];
     for sort in order_by {
         let item = input.scope().item(&sort.expr)?;
-        if !item.facts.owner {
+        // What is sorted by before decides alone; the engine counts one key twice and fails over the first row.
+        if !item.facts.owner && total.iter().all(|sort: &SortExpr| sort.expr != item.expr) {
             total.push(SortExpr { expr: item.expr, ..sort.clone() });
         }
     }

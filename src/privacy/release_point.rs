@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::{DataType, Field},
-    common::{DFSchemaRef, ScalarValue},
+    common::{DFSchemaRef, Dependency, FunctionalDependence, ScalarValue},
     logical_expr::{Aggregate, Expr, LogicalPlan, Projection},
 };
 
@@ -112,7 +112,6 @@ impl Output {
 /// Cuts `aggregate` over `input` into a release, and returns the scan of what it will release.
 pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) -> Result<LogicalPlan, Refusal> {
     let rows_asked = walk.asked.rows_per_group.unwrap_or(input.defaults.rows_per_group).max(1);
-    let rows_per_group = u64::from(rows_asked).min(input.rows_max.max(1));
     let scope = input.scope();
     let mut keys: Vec<(Facts, DataType)> = vec![];
     let mut key_columns = vec![];
@@ -132,6 +131,10 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         keys.push((total.facts, data_type));
         key_columns.push(total.expr);
     }
+    let rows_per_group = match one_row_in_each(&input, &key_columns)? {
+        true => 1,
+        false => u64::from(rows_asked).min(input.rows_max.max(1)),
+    };
     // Where groups are all that is asked for, showing them whether anybody is in them or not would answer nothing.
     let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
     let public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
@@ -186,11 +189,23 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     Ok(scan)
 }
 
-/// How many candidates a histogram may have: so many that all groups together stay within a public amount of work.
+/// Whether a person has one row in each group: where it was grouped by the person and no more than the keys. It makes the noise
+/// less; what a person adds is bounded all the same, whatever the rows are.
+fn one_row_in_each(input: &Owned, keys: &[Expr]) -> Result<bool, Refusal> {
+    let Some(owner) = input.owner_key() else { return Ok(false) };
+    let named = keys.iter().enumerate().map(|(i, key)| key.clone().alias(format!("__sekisho_in_{i}")));
+    let columns = std::iter::once(owner.alias("__sekisho_owner")).chain(named).collect();
+    let keyed = built(Projection::try_new(columns, Arc::new(input.plan.clone())))?;
+    let once = |known: &FunctionalDependence| known.mode == Dependency::Single && !known.source_indices.is_empty();
+    Ok(keyed.schema.functional_dependencies().iter().any(once))
+}
+
+/// How many candidates a histogram may have: so many that all groups together stay within a public amount of work. A number
+/// of rows from 0 to 4,096 has each as a candidate, and both ends may be rounded outwards.
 fn candidates_max(cells: Option<u64>) -> u64 {
     const ALL: u64 = 1 << 20;
     match cells {
-        Some(cells) => (ALL / cells.max(1)).clamp(64, 4096),
+        Some(cells) => (ALL / cells.max(1)).clamp(64, 4098),
         None => 512,
     }
 }

@@ -23,6 +23,10 @@ use super::{
 };
 use crate::{sql::PADDED_MAX, terms::Refusal};
 
+/// The units that the engine truncates to; on any other it fails as soon as there is a row.
+const TRUNCATED_TO: [&str; 10] =
+    ["microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"];
+
 /// A call of an allowed function with total arguments.
 pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>) -> Result<Total, Refusal> {
     let name = function.name();
@@ -323,6 +327,13 @@ impl Call<'_> {
                 let (range, whole) = self.part()?;
                 let times = matches!(self.data_type(1), Some(DataType::Date32 | DataType::Timestamp(_, None)));
                 Facts { range, grid: whole.then_some(1.0), nullable: nullable || !times, ..plain }
+            }
+            "date_trunc"
+                if !self.text(0).is_some_and(|unit| TRUNCATED_TO.contains(&unit.to_ascii_lowercase().as_str())) =>
+            {
+                let hint =
+                    "truncate to microsecond, millisecond, second, minute, hour, day, week, month, quarter or year";
+                return Err(refused("date_trunc", hint));
             }
             "date_trunc" => Facts { range: range(1).and_then(|r| Range::new(r.lo - 366.0 * DAY, r.hi)), ..plain },
             "make_date" => Facts { range: self.made_date(), ..failing },

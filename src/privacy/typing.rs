@@ -23,7 +23,7 @@ use datafusion::{
 use super::{
     expression::{Scope, refused},
     facts::Facts,
-    grouping, joins, listed, narrowing, per_person,
+    grouping, joins, listed, narrowing, per_person, references,
     release_point::Release,
     sets, subqueries, windows,
 };
@@ -298,6 +298,9 @@ impl<'a> Walk<'a> {
             }
         }
         let (exprs, released_inside) = self.with_released_subqueries(plan)?;
+        if reference {
+            references::harmless(plan, &exprs)?;
+        }
         let released = released || released_inside;
         let rebuilt = built(plan.with_new_exprs(exprs, plans))?;
         Ok(match (released, reference) {

@@ -88,6 +88,7 @@ impl VisitorMut for Spoken {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
         relations::fetch_as_limit(query);
+        relations::top_as_limit(query);
         ControlFlow::Continue(())
     }
 }

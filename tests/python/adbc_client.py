@@ -125,6 +125,10 @@ def settings_are_made_by_set_and_by_session_options(enclave, schema):
         assert float(options.get_option(key + "sekisho.epsilon")) == 0.01
         options.set_options(**{key + "sekisho.epsilon": "0.02"})
         assert float(options.get_option(key + "sekisho.epsilon")) == 0.02
+        with connection.cursor() as cursor:
+            # Whoever wants no rows of it fetches none: it holds all the same.
+            cursor.execute("SET sekisho.epsilon = 0.03")
+        assert float(options.get_option(key + "sekisho.epsilon")) == 0.03
         refusal(lambda: options.set_options(**{key + "datafusion.execution.batch_size": "1"}))
         error = refusal(lambda: ask(connection, "SET datafusion.execution.batch_size = 1"))
         assert code_of(error) in {"unknown_setting", "not_a_question"}, (error, error.details)

@@ -219,4 +219,23 @@ pub const REFUSED: &[(&str, &str)] = &[
     ),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT person_id FROM person UNION ALL SELECT 1) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM care_site"),
+    // A table that is known from the records alone is compared and joined, so that nothing in it can fail or take long.
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person p JOIN (SELECT location_id, 1 / (CASE WHEN state = 'Tokyo' THEN 0 ELSE 1 END) AS z \
+      FROM location) l ON l.location_id = p.location_id WHERE z > 0",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE CAST(state AS BIGINT) > 0)",
+    ),
+    ("persons_mixed", "SELECT COUNT(*) FROM person WHERE (SELECT COUNT(*) FROM location WHERE state = 'Tokyo') > 0"),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE upper(state) = 'TOKYO')",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT COUNT(*) FROM visit_occurrence WHERE date_trunc('decade', visit_start_date) IS NULL",
+    ),
 ];

@@ -1,8 +1,8 @@
 //! How do other engines write lists, calendars, rows of values and limits?
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, LimitClause, Query, Select, TableAlias, TableFactor,
-    TypedString,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, LimitClause, Query, Select, SetExpr, TableAlias,
+    TableFactor, Top, TopQuantity, TypedString,
 };
 
 use super::{bare, text_of, whole};
@@ -135,15 +135,40 @@ pub(super) fn fetch_as_limit(query: &mut Query) {
         Some(fetch) if !fetch.with_ties && !fetch.percent => fetch.quantity.clone(),
         _ => return,
     };
-    let Some(rows) = rows.or_else(|| super::parsed("1")) else { return };
+    if limited(query, rows) {
+        query.fetch = None;
+    }
+}
+
+/// So is SELECT TOP n.
+pub(super) fn top_as_limit(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let rows = match &select.top {
+        Some(Top { with_ties: false, percent: false, quantity: Some(TopQuantity::Constant(rows)) }) => {
+            super::parsed(&rows.to_string())
+        }
+        Some(Top { with_ties: false, percent: false, quantity: Some(TopQuantity::Expr(rows)) }) => Some(rows.clone()),
+        _ => return,
+    };
+    if rows.is_some()
+        && limited(query, rows)
+        && let SetExpr::Select(select) = query.body.as_mut()
+    {
+        select.top = None;
+    }
+}
+
+/// Whether `rows`, one where nothing is said, could be made the query's LIMIT.
+fn limited(query: &mut Query, rows: Option<Expr>) -> bool {
+    let Some(rows) = rows.or_else(|| super::parsed("1")) else { return false };
     match &mut query.limit_clause {
         None => {
             query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(rows), offset: None, limit_by: vec![] });
         }
         Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
-        Some(_) => return,
+        Some(_) => return false,
     }
-    query.fetch = None;
+    true
 }
 
 /// `(a, b) IN (SELECT x, y ...)` among the terms of WHERE: there is a row with both. Only there is NULL as good as FALSE.

@@ -149,6 +149,15 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "COUNT(*) FILTER (WHERE ...) says how many; compare it with COUNT(*)",
         "COUNT(*) FILTER (WHERE ...) で件数が分かります。COUNT(*) と比べてください",
     ),
+    (
+        "truncate to microsecond, millisecond, second, minute, hour, day, week, month, quarter or year",
+        "切り捨ての単位は microsecond、millisecond、second、minute、hour、day、week、month、quarter、year のいずれかにしてください",
+    ),
+    (
+        "STRING_AGG builds at most {} MiB of a person; shorten its texts with left(x, n)",
+        "STRING_AGG が一人について作る文字列は {} MiB までです。left(x, n) で短くしてください",
+    ),
+    ("at most {} STRING_AGG side by side inside a person", "一人の中で並べられる STRING_AGG は {} 個までです"),
     ("separate by a literal of at most 64 bytes", "区切りは 64 バイト以内のリテラルにしてください"),
     (
         "give the share as a literal from 0 to 1 in steps of 0.0001",

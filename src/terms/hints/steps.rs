@@ -3,6 +3,10 @@
 /// Why a step would mix persons, and what to write instead.
 pub(super) const STEPS: &[(&str, &str)] = &[
     ("select aggregates such as COUNT(*)", "COUNT(*) などの集計を選択してください"),
+    (
+        "reference tables are renamed, filtered by comparisons and joined; compute after the join to persons",
+        "参照表には名前の変更、比較による絞り込み、結合だけを使えます。計算は個人の表と結合した後で行ってください",
+    ),
     ("write it with fewer nested steps", "入れ子を減らして書いてください"),
     (
         "LIMIT over persons' rows; aggregate first, then LIMIT",
