@@ -17,15 +17,15 @@ use crate::terms::Refusal;
 /// # Errors
 /// [`Refusal::PersonsMixed`] says what can be done instead.
 pub(super) fn harmless(step: &LogicalPlan, expressions: &[Expr]) -> Result<(), Refusal> {
-    let kind = match step {
+    let kind = matches!(
+        step,
         LogicalPlan::Projection(_)
-        | LogicalPlan::Filter(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Join(_)
-        | LogicalPlan::Distinct(_)
-        | LogicalPlan::Sort(_) => true,
-        _ => false,
-    };
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Sort(_)
+    );
     match kind && expressions.iter().all(|expr| compares(expr, step)) {
         true => Ok(()),
         false => Err(mixed(

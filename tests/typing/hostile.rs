@@ -4,9 +4,12 @@
 //! whether it is answered or refused.
 
 use std::{
-    sync::mpsc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
+
+use datafusion::catalog::TableProvider;
+use sekisho::engine::{EngineFault, RangedTables};
 
 use super::Shapes;
 
@@ -129,6 +132,36 @@ async fn odd_places_of_a_subquery_show_no_rows() {
     ] {
         assert_ne!(shapes.verdict(refused).await, "answered", "{refused}");
     }
+}
+
+/// Tables of which one cannot be read.
+struct Without<'a>(&'a dyn RangedTables, &'static str);
+
+impl RangedTables for Without<'_> {
+    fn ranges(&self) -> u32 {
+        self.0.ranges()
+    }
+
+    fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
+        if name == self.1 { Err(EngineFault::Missing) } else { self.0.table(schema, name, range) }
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_from_the_records_alone_is_not_read_before_the_charge() {
+    let shapes = Shapes::omop();
+    let tables = |name| Without(shapes.tables.as_ref(), name);
+    for sql in [
+        "SELECT COUNT(*) FROM person p JOIN location l ON l.location_id = p.location_id WHERE l.state = 'Tokyo'",
+        "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE state = 'Tokyo')",
+    ] {
+        let analysis = shapes.typed(sql).unwrap();
+        assert!(!analysis.public_inputs().is_empty(), "{sql}");
+        assert!(shapes.engine.prepare(&analysis, &tables("location")).await.is_ok(), "{sql}");
+    }
+    let public = "SELECT COUNT(*) FROM person WHERE gender_concept_id IN (SELECT concept_id FROM vocab.concept)";
+    let analysis = shapes.typed(public).unwrap();
+    assert!(shapes.engine.prepare(&analysis, &tables("concept")).await.is_err(), "the other kind is");
 }
 
 /// What is refused in words, whatever the rows: over rows it would fail, or take memory or time, where a row exists alone.

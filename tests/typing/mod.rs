@@ -77,6 +77,30 @@ fn a_first_row_per_person_and_its_columns_are_known_to_be_one_per_person() {
 }
 
 #[test]
+fn whoever_is_grouped_by_the_keys_alone_counts_once_in_each_group() {
+    let shapes = Shapes::omop();
+    let rows = |sql: &str| shapes.typed(sql).unwrap().releases()[0].rows_per_group;
+    for once in [
+        "SELECT condition_concept_id, COUNT(*) FROM (SELECT person_id, condition_concept_id, MIN(condition_start_date) AS d \
+         FROM condition_occurrence GROUP BY 1, 2) AS f GROUP BY 1",
+        "SELECT c, COUNT(*) FROM (SELECT DISTINCT person_id, condition_concept_id AS c FROM condition_occurrence) AS f GROUP BY 1",
+        "SELECT y, c, COUNT(*) FROM (SELECT person_id, condition_concept_id AS c, YEAR(condition_start_date) AS y \
+         FROM condition_occurrence GROUP BY 1, 2, 3) AS f WHERE c > 0 GROUP BY c, y",
+    ] {
+        assert_eq!(rows(once), 1, "{once}");
+    }
+    for more in [
+        "SELECT condition_concept_id, COUNT(*) FROM condition_occurrence GROUP BY 1",
+        "SELECT c, COUNT(*) FROM (SELECT DISTINCT person_id, condition_concept_id AS c, condition_start_date \
+         FROM condition_occurrence) AS f GROUP BY 1",
+        "SELECT f.c, COUNT(*) FROM (SELECT DISTINCT person_id, condition_concept_id AS c FROM condition_occurrence) AS f \
+         JOIN visit_occurrence AS v ON v.person_id = f.person_id GROUP BY 1",
+    ] {
+        assert!(rows(more) > 1, "{more}");
+    }
+}
+
+#[test]
 fn the_selecting_count_serves_no_count_of_some_persons_alone() {
     let shapes = Shapes::omop();
     let mechanisms = |counted: &str| {

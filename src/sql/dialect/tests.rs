@@ -97,7 +97,7 @@ fn calendars_and_lists_are_written_out() {
         ("SELECT x FROM unnest(ARRAY[1, 2]) AS u(x)", "SELECT x FROM (VALUES (1), (2)) AS u (x)"),
         ("SELECT a FROM t FETCH FIRST 5 ROWS ONLY", "SELECT a FROM t LIMIT 5"),
         ("SELECT TOP 10 a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a LIMIT 10"),
-        ("SELECT TOP (10) a FROM t", "SELECT a FROM t LIMIT (10)"),
+        ("SELECT TOP (10) a FROM t", "SELECT a FROM t LIMIT 10"),
         ("SELECT * FROM (SELECT TOP 3 a FROM t) q", "SELECT * FROM (SELECT a FROM t LIMIT 3) q"),
     ] {
         assert_eq!(spoken_text(written).expect("spoken"), meant);
