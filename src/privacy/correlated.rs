@@ -2,17 +2,19 @@
 //!
 //! `EXISTS (SELECT 1 FROM b WHERE b.person_id = a.person_id AND b.day > a.day)` asks for rows of `b` that meet two
 //! conditions with a row of `a`. Taken out of the subquery, they are the conditions of a join. They may be taken out
-//! through filters, projections and inner joins, which only drop or rename rows of the subquery; nothing else passes.
+//! through filters, projections and inner joins, which only drop or rename rows of the subquery, and through groups that
+//! they keep or drop whole; nothing else passes.
 
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column, DFSchema, ExprSchema, JoinType, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Projection, SubqueryAlias,
+        Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Projection, SubqueryAlias,
         utils::split_conjunction_owned,
     },
 };
@@ -53,6 +55,18 @@ pub(super) fn speaks_outward(plan: &LogicalPlan) -> bool {
 
 fn has_outer(expr: &Expr) -> bool {
     expr.exists(|e| Ok(matches!(e, Expr::OuterReferenceColumn(..)))).unwrap_or(true)
+}
+
+/// The columns of the step around that `expr` speaks of, in the order of the text.
+pub(super) fn outer_columns(expr: &Expr) -> Vec<Column> {
+    let mut found = vec![];
+    let _ = expr.apply(|e| {
+        if let Expr::OuterReferenceColumn(_, column) = e {
+            found.push(column.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// The rows whose existence EXISTS asks for: what only shapes or orders them is left out.
@@ -112,11 +126,49 @@ pub(super) fn peel(walk: &mut Walk<'_>, plan: &LogicalPlan) -> Result<Peeled, Re
         }
         LogicalPlan::Sort(sort) if sort.fetch.is_none() => peel(walk, &sort.input),
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => through_join(walk, join),
-        _ => Err(refused(
-            "this correlated subquery",
-            "speak of the outer row in its WHERE alone, above no aggregate, outer join, LIMIT or UNION",
-        )),
+        LogicalPlan::Aggregate(aggregate) => through_groups(walk, aggregate),
+        _ => Err(form()),
     }
+}
+
+fn form() -> Refusal {
+    refused(
+        "this correlated subquery",
+        "speak of the outer row in its WHERE alone, above no aggregate, outer join, LIMIT or UNION",
+    )
+}
+
+/// All rows of a group that one outer row asks for are alike in what is equated with that row: grouped by it as well, the
+/// groups of all outer rows stand side by side. Conditions over keys then keep or drop a group whole.
+fn through_groups(walk: &mut Walk<'_>, aggregate: &Aggregate) -> Result<Peeled, Refusal> {
+    let plain = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
+    // Without keys there is a row where nothing is found.
+    if aggregate.group_expr.is_empty() || !aggregate.group_expr.iter().all(plain) {
+        return Err(form());
+    }
+    if aggregate.group_expr.iter().chain(&aggregate.aggr_expr).any(has_outer) {
+        return Err(form());
+    }
+    let below = peel(walk, &aggregate.input)?;
+    let mut groups = aggregate.group_expr.clone();
+    for (_, inner) in Terms::of(below.terms.clone()).pairs {
+        if !groups.contains(&inner) && is_one_value(&inner, below.plan.schema()) {
+            groups.push(inner);
+        }
+    }
+    let key = |column: &&Column| groups.contains(&Expr::Column((*column).clone()));
+    if !below.terms.iter().all(|term| term.column_refs().iter().all(key)) {
+        return Err(form());
+    }
+    let plan = built(Aggregate::try_new(Arc::new(below.plan), groups, aggregate.aggr_expr.clone()))?;
+    Ok(Peeled { plan: LogicalPlan::Aggregate(plan), terms: below.terms })
+}
+
+/// A column of which values that are equal are one group: of floating-point numbers 0 and -0 are not.
+fn is_one_value(expr: &Expr, schema: &DFSchema) -> bool {
+    let Expr::Column(column) = expr else { return false };
+    let alike = |t: &DataType| t.is_integer() || matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::Date32);
+    schema.field_from_column(column).is_ok_and(|field| alike(field.data_type()))
 }
 
 fn through_projection(walk: &mut Walk<'_>, projection: &Projection) -> Result<Peeled, Refusal> {

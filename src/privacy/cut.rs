@@ -102,6 +102,12 @@ pub(super) fn before_public_join(
     only(passed, few, joined.owner, joined.facts, joined.rows_max, joined.defaults)
 }
 
+/// Whether `predicate` is that of a cut, which keeps or drops a person whole.
+pub(super) fn cuts(predicate: &Expr) -> bool {
+    let columns = predicate.column_refs();
+    !columns.is_empty() && columns.iter().all(|column| column.name.starts_with("__sekisho_rows_"))
+}
+
 fn most(walk: &Walk<'_>) -> Expr {
     lit(i64::try_from(walk.bounds.work_rows_max).unwrap_or(i64::MAX))
 }

@@ -149,7 +149,7 @@ pub(super) fn of_one_dataset(left: &Owned, right: &Owned) -> Result<Defaults, Re
 }
 
 /// Both sides belong to persons.
-fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owned) -> Result<Owned, Refusal> {
+pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owned) -> Result<Owned, Refusal> {
     let defaults = of_one_dataset(&left, &right)?;
     let kind = join.join_type;
     if matches!(kind, JoinType::RightSemi | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark) {
@@ -274,7 +274,9 @@ fn public(
         on.push(if owned_left { (mine, theirs) } else { (theirs, mine) });
     }
     let kept_only = matches!(kind, JoinType::LeftSemi | JoinType::LeftAnti);
-    let pairs = if single { owned.rows_max } else { owned.rows_max.saturating_mul(rows_public.unwrap_or(u64::MAX)) };
+    // A row that finds nothing stays, once.
+    let found = rows_public.unwrap_or(u64::MAX).max(u64::from(missing));
+    let pairs = if single { owned.rows_max } else { owned.rows_max.saturating_mul(found) };
     let most = walk.bounds.work_rows_max;
     let owned = match pairs > most {
         true => cut::before_public_join(walk, owned, &input, &on, owned_left)?,

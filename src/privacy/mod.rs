@@ -23,6 +23,7 @@ mod laterals;
 mod listed;
 mod narrowing;
 mod noise;
+mod outer_values;
 mod output;
 mod partial;
 mod per_person;

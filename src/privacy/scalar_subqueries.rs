@@ -1,7 +1,8 @@
 //! What value does a scalar subquery have for one row?
 //!
-//! Correlated, it is an aggregate over rows of the same person (or of a public table), taken per key and joined on where
-//! the key is equal: each key stands once, so no row is added. Uncorrelated, it is one value for all: public or released.
+//! Correlated, it is an aggregate over rows of the same person (or of a public table), taken per key, or per value of the
+//! outer row, and joined on where that is equal: each stands once, so no row is added. Uncorrelated, it is one value for
+//! all: public or released.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use super::{
     expression::refused,
     facts::Facts,
     joins::{keyed, lone_side, of_one_dataset},
-    per_person,
+    outer_values, per_person,
     subqueries::{Right, any, with_one_row},
     typing::{Owned, Typed, Walk, built, columns, mixed},
 };
@@ -45,7 +46,8 @@ pub(super) fn lone(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Res
     Ok((owned, Expr::Case(Case::new(None, single, None))))
 }
 
-/// An aggregate over rows that are correlated with the outer row by equalities: the aggregate per key, joined on.
+/// An aggregate over rows that are correlated with the outer row: by equalities, the aggregate per key, joined on; by more,
+/// the aggregate per value of the outer row.
 pub(super) fn correlated(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Result<(Owned, Expr), Refusal> {
     let form = || {
         refused(
@@ -66,14 +68,20 @@ pub(super) fn correlated(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) 
         return Err(form());
     }
     let peeled = peel(walk, &aggregate.input)?;
-    let Terms { pairs, rest } = Terms::of(peeled.terms);
-    if !rest.is_empty() {
-        return Err(refused("this correlated subquery", "correlate with = alone, or join and aggregate per person"));
-    }
-    match walk.node(&peeled.plan)? {
-        Typed::Owned(inner) => scalar_of_person(walk, owned, inner, pairs, &item, aggregate),
-        Typed::Public(plan) | Typed::Reference(plan) => scalar_of_public(walk, owned, plan, pairs, &item, aggregate),
-        Typed::Released(_) => Err(mixed("released values and persons' rows in one subquery")),
+    let terms = Terms::of(peeled.terms);
+    match (walk.node(&peeled.plan)?, terms.rest.is_empty()) {
+        (Typed::Owned(inner), true) => scalar_of_person(walk, owned, inner, terms.pairs, &item, aggregate),
+        (Typed::Owned(inner), false) => {
+            let (owned, found) = outer_values::found(walk, owned, inner, terms, aggregate)?;
+            joined_scalar(walk, owned, found, &item, aggregate)
+        }
+        (Typed::Public(plan) | Typed::Reference(plan), true) => {
+            scalar_of_public(walk, owned, plan, terms.pairs, &item, aggregate)
+        }
+        (Typed::Public(_) | Typed::Reference(_), false) => {
+            Err(refused("this correlated subquery", "correlate with = alone, or join and aggregate per person"))
+        }
+        (Typed::Released(_), _) => Err(mixed("released values and persons' rows in one subquery")),
     }
 }
 
@@ -129,7 +137,8 @@ fn scalar_of_person(
     let on = on.iter().map(|(l, r)| Some((l.clone(), place(r)?))).collect::<Option<Vec<_>>>();
     let on = on.ok_or_else(|| mixed("correlate by person_id"))?;
     let facts = per_person.facts.iter().skip(groups.len()).cloned().map(|f| f.outer(by_owner)).collect();
-    joined_scalar(walk, owned, per_person.plan, on, facts, item, aggregate)
+    let nulls = NullEquality::NullEqualsNothing;
+    joined_scalar(walk, owned, Found { plan: per_person.plan, on, facts, nulls }, item, aggregate)
 }
 
 fn scalar_of_public(
@@ -151,20 +160,31 @@ fn scalar_of_public(
     let whole = Aggregate::try_new(Arc::new(plan), groups, aggregate.aggr_expr.clone());
     let plan = walk.public_input(LogicalPlan::Aggregate(built(whole)?))?;
     let facts = aggregate.aggr_expr.iter().map(|_| Facts::unknown()).collect();
-    joined_scalar(walk, owned, plan, on, facts, item, aggregate)
+    let nulls = NullEquality::NullEqualsNothing;
+    joined_scalar(walk, owned, Found { plan, on, facts, nulls }, item, aggregate)
 }
 
-/// Left join with `plan`, whose first columns are keys that stand at most once in it and whose others are aggregates.
-/// Where no row is found COUNT is 0 and every other aggregate NULL, as over an empty set.
+/// An aggregate for each key.
+pub(super) struct Found {
+    /// Its first columns are keys that stand at most once in it, all others are aggregates.
+    pub(super) plan: LogicalPlan,
+    /// What of the outer row is equal to which key.
+    pub(super) on: Vec<(Expr, usize)>,
+    /// Of the aggregates, as they stand beside an outer row.
+    pub(super) facts: Vec<Facts>,
+    /// Whether a key that is NULL is found by a NULL.
+    pub(super) nulls: NullEquality,
+}
+
+/// Left join with what was found. Where nothing was, COUNT is 0 and every other aggregate NULL, as over an empty set.
 fn joined_scalar(
     walk: &mut Walk<'_>,
     owned: Owned,
-    plan: LogicalPlan,
-    on: Vec<(Expr, usize)>,
-    facts: Vec<Facts>,
+    found: Found,
     item: &Expr,
     aggregate: &Aggregate,
 ) -> Result<(Owned, Expr), Refusal> {
+    let Found { plan, on, facts, nulls } = found;
     let right = Right::new(walk);
     let items: Vec<Expr> =
         columns(&plan).into_iter().enumerate().map(|(i, column)| column.alias(format!("c{i}"))).collect();
@@ -179,10 +199,9 @@ fn joined_scalar(
         names.push(Expr::Column(Column::from_name(name)));
         all_facts.push(Facts { person: false, link: None, ..facts });
     }
-    let alike = NullEquality::NullEqualsNothing;
     let kind = JoinType::Left;
     let joined =
-        built(Join::try_new(Arc::new(owned.plan), Arc::new(plan), on, None, kind, JoinConstraint::On, alike, false))?;
+        built(Join::try_new(Arc::new(owned.plan), Arc::new(plan), on, None, kind, JoinConstraint::On, nulls, false))?;
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(LogicalPlan::Join(joined))))?);
     let value = item.clone().unalias_nested().data.transform_up(|e| {
         let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };

@@ -1,5 +1,6 @@
 //! Which expressions do random questions use?
 
+use super::asides::Aside;
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,6 +41,7 @@ pub struct Gen {
     pub wild: bool,
     pub labels: Vec<&'static str>,
     pub ctes: Vec<String>,
+    pub asides: Vec<Aside>,
     pub fresh: usize,
 }
 

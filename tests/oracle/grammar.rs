@@ -8,6 +8,7 @@ use sekisho::{
 };
 
 use super::{
+    asides::Aside,
     database::{DATASET, VOCABULARY, model, public_tables},
     expressions::{Col, Gen, Ty},
 };
@@ -23,6 +24,8 @@ pub struct Question {
     pub keys: usize,
     /// What the grammar used.
     pub labels: Vec<&'static str>,
+    /// What plain SQL is asked in other words.
+    pub asides: Vec<Aside>,
     /// What the analyst sets.
     pub asked: Asked,
 }
@@ -37,7 +40,7 @@ pub struct Source {
 impl Question {
     pub fn random(seed: u64, wild: bool) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut generator = Gen { rng, wild, labels: vec![], ctes: vec![], fresh: 0 };
+        let mut generator = Gen { rng, wild, labels: vec![], ctes: vec![], asides: vec![], fresh: 0 };
         generator.question()
     }
 }
@@ -70,7 +73,8 @@ impl Gen {
                 non_negative: self.one_in(4),
             },
         };
-        Question { sql, core, keys, labels: std::mem::take(&mut self.labels), asked }
+        let asides = std::mem::take(&mut self.asides);
+        Question { sql, core, keys, labels: std::mem::take(&mut self.labels), asides, asked }
     }
 
     /// `SELECT keys AS k0.., aggregates AS a0.. FROM ... GROUP BY keys`.

@@ -21,6 +21,7 @@ use sekisho::{
 };
 
 use super::{
+    asides::plainly,
     database::{DATASET, Database, Manner, VOCABULARY},
     grammar::Question,
     run::{Case, Opened, SEED, all_cores, ask, cases, directory, engine, exact, runtime, say},
@@ -92,7 +93,7 @@ fn one_question(world: &World, number: u64) -> Case {
     };
     let (database, plain) = world.database(number / QUESTIONS_PER_DATABASE);
     let violation = world.runtime.block_on(async {
-        let expected = match rows_of_plain(&plain, &question.core).await {
+        let expected = match rows_of_plain(&plain, &plainly(&plain, &question.core, &question.asides)).await {
             Ok(expected) => expected,
             Err(unfit) => {
                 case.refused = Some(unfit);
@@ -116,7 +117,9 @@ fn one_question(world: &World, number: u64) -> Case {
         if question.sql == question.core || near {
             return None;
         }
-        let Ok(expected) = rows_of_plain(&plain, &question.sql).await else { return None };
+        let Ok(expected) = rows_of_plain(&plain, &plainly(&plain, &question.sql, &question.asides)).await else {
+            return None;
+        };
         case.checks += 1;
         compare(world, &full, &database, expected, &question).await.err().map(|v| format!("{}\n{v}", question.sql))
     });
@@ -417,7 +420,7 @@ fn a_wrong_sum_is_found() {
     let (database, plain) = world.database(3);
     let asked = Asked { rows_per_group: Some(1), groups: Some(u32::MAX), ..Asked::default() };
     let sql = "SELECT kind AS k0, COUNT(*) AS a0 FROM demo.visit GROUP BY kind".to_owned();
-    let question = Question { core: sql.clone(), keys: 1, labels: vec![], asked: asked.clone(), sql };
+    let question = Question { core: sql.clone(), keys: 1, labels: vec![], asides: vec![], asked: asked.clone(), sql };
     let bounds = Bounds { work_rows_max: 1 << 22, cells_max: 100_000, population_max: 64 };
     let analysis = ask(&world.directory, &question.sql, &asked, &bounds).unwrap();
     let wrong = world.runtime.block_on(async {
@@ -452,7 +455,14 @@ fn not_in_over_nulls_means_what_the_standard_says() {
         let (database, plain) = world.database(number);
         for (ours, theirs) in in_other_words {
             let of = |condition: &str| format!("SELECT COUNT(*) AS a0 FROM demo.visit AS v WHERE {condition}");
-            let question = Question { core: of(theirs), keys: 0, labels: vec![], asked: asked.clone(), sql: of(ours) };
+            let question = Question {
+                core: of(theirs),
+                keys: 0,
+                labels: vec![],
+                asides: vec![],
+                asked: asked.clone(),
+                sql: of(ours),
+            };
             let analysis = ask(&world.directory, &question.sql, &asked, &bounds).unwrap();
             let same = world.runtime.block_on(async {
                 let expected = rows_of_plain(&plain, &question.core).await.unwrap();

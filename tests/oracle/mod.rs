@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod accountants;
+mod asides;
 mod database;
 mod determinism;
 mod expressions;

@@ -3,6 +3,7 @@
 use rand::{Rng, seq::IndexedRandom};
 
 use super::{
+    asides::Aside,
     database::{DATASET, VOCABULARY},
     expressions::{Col, Gen, Ty},
     grammar::Source,
@@ -48,6 +49,14 @@ impl Gen {
                 let wide = if self.wild && self.one_in(12) { " LIMIT 3" } else { "" };
                 let distinct = if self.one_in(3) { "DISTINCT " } else { "" };
                 format!("({owner} {not}IN (SELECT {distinct}{mine} FROM {table} WHERE TRUE{more}{wide}))")
+            }
+            2 if self.one_in(2) => {
+                self.label("subquery: exists in groups");
+                let (by, n) = (self.integer(&inner), self.rng.random_range(1..4));
+                let keys = self.pick(&["{mine}", "{mine}, {by}", "{by}"]).replace("{mine}", &mine).replace("{by}", &by);
+                format!(
+                    "({not}EXISTS (SELECT 1 FROM {table} WHERE {mine} = {owner}{more} GROUP BY {keys} HAVING COUNT(*) >= {n}))"
+                )
             }
             2 => {
                 self.label("subquery: exists");
@@ -98,12 +107,63 @@ impl Gen {
             let order = self.integer(&inner);
             return format!("(SELECT {value} FROM {table} WHERE {mine} = {owner} ORDER BY {order} DESC LIMIT 1)");
         }
-        let more = match self.rng.random_range(0..4) {
+        let more = match self.rng.random_range(0..7) {
             0 => format!(" AND {}", self.boolean(&inner, 1)),
             1 => format!(" AND {} = {}", self.integer(&inner), self.integer(cols)),
+            2 | 3 => return self.scalar_by_more(cols, (&call, &table, &format!("{mine} = {owner}")), &inner),
             _ => String::new(),
         };
         format!("(SELECT {call} FROM {table} WHERE {mine} = {owner}{more})")
+    }
+
+    fn scalar_by_more(&mut self, cols: &[Col], parts: (&str, &str, &str), inner: &[Col]) -> String {
+        let (call, table, equal) = parts;
+        let condition = format!("{equal}{}", self.by_more(cols, inner));
+        let asked = format!("(SELECT {call} FROM {table} WHERE {condition})");
+        let with = match self.ctes.is_empty() {
+            true => String::new(),
+            false => format!("WITH {} ", self.ctes.join(", ")),
+        };
+        let name = self.name("aside");
+        match Aside::new(&name, &with, &asked, (call, table, &condition), cols) {
+            Some(aside) => {
+                self.label("subquery: scalar by more");
+                self.asides.push(aside);
+                asked
+            }
+            None => format!("(SELECT {call} FROM {table} WHERE {equal})"),
+        }
+    }
+
+    /// More conditions with the outer row than equalities.
+    fn by_more(&mut self, cols: &[Col], inner: &[Col]) -> String {
+        let (x, y) = match self.one_in(2) {
+            true => (self.of_type(inner, Ty::Date), self.of_type(cols, Ty::Date)),
+            false => (None, None),
+        };
+        let days = self.rng.random_range(1..400);
+        match (x.zip(y), self.rng.random_range(0..4)) {
+            (Some((x, y)), 0) => format!(" AND {x} BETWEEN {y} - INTERVAL '{days} days' AND {y}"),
+            (Some((x, y)), _) => format!(" AND {x} {} {y}", self.pick(&["<", "<=", ">", "<>"])),
+            (None, 0) => {
+                let (x, y) = (self.integer(inner), self.integer(cols));
+                format!(" AND {x} BETWEEN {y} - 2 AND {y} + {days}")
+            }
+            (None, 1) => {
+                let both: Vec<Col> = cols.iter().chain(inner).cloned().collect();
+                let (x, y) = (self.integer(inner), self.integer(cols));
+                format!(" AND {x} >= {y} AND {}", self.boolean(&both, 1))
+            }
+            (None, _) => {
+                let (x, y) = (self.integer(inner), self.integer(cols));
+                format!(" AND {x} {} {y}", self.pick(&["<", "<=", ">", "<>", "IS DISTINCT FROM"]))
+            }
+        }
+    }
+
+    fn of_type(&mut self, cols: &[Col], ty: Ty) -> Option<String> {
+        let of: Vec<&Col> = cols.iter().filter(|c| c.ty == ty && !c.owner && !c.key).collect();
+        of.choose(&mut self.rng).map(|c| c.sql.clone())
     }
 
     /// Membership in a public set.

@@ -46,6 +46,20 @@ pub const ANSWERED: &[&str] = &[
      c.person_id = p.person_id ORDER BY c.condition_start_date LIMIT 1) AS first_code FROM person p) t GROUP BY 1",
     "SELECT n, COUNT(*) FROM (SELECT p.person_id, (SELECT COUNT(*) FROM visit_occurrence v WHERE v.person_id = p.person_id) \
      AS n FROM person p) AS t GROUP BY n",
+    "SELECT COUNT(*) FROM (SELECT d.person_id, (SELECT MAX(v.visit_end_date) FROM visit_occurrence v WHERE \
+     v.person_id = d.person_id AND v.visit_end_date <= d.death_date) AS last FROM death d) t WHERE last IS NOT NULL",
+    "WITH i AS (SELECT person_id, condition_start_date AS idx FROM condition_occurrence WHERE condition_concept_id = 201826) \
+     SELECT n, COUNT(*) FROM (SELECT (SELECT COUNT(*) FROM drug_exposure e WHERE e.person_id = i.person_id AND \
+     e.drug_exposure_start_date BETWEEN i.idx - 365 AND i.idx) AS n FROM i) t GROUP BY n",
+    "SELECT COUNT(*) FROM visit_occurrence v CROSS JOIN LATERAL (SELECT COUNT(*) AS n, MIN(c.condition_start_date) AS d FROM \
+     condition_occurrence c WHERE c.person_id = v.person_id AND c.condition_start_date > v.visit_start_date) q WHERE q.n > 1",
+    "SELECT y, COUNT(*) FROM death d LEFT JOIN LATERAL (SELECT EXTRACT(YEAR FROM c.condition_start_date) AS y FROM \
+     condition_occurrence c WHERE c.person_id = d.person_id AND c.condition_start_date < d.death_date \
+     ORDER BY c.condition_start_date DESC LIMIT 1) f ON TRUE GROUP BY y",
+    "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT 1 FROM condition_occurrence c WHERE c.person_id = p.person_id \
+     GROUP BY c.person_id HAVING COUNT(*) >= 2)",
+    "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT c.condition_concept_id FROM condition_occurrence c WHERE \
+     c.person_id = p.person_id GROUP BY c.condition_concept_id HAVING COUNT(*) >= 2)",
     "SELECT SUM(CASE WHEN EXISTS (SELECT 1 FROM death d WHERE d.person_id = p.person_id) THEN 1 ELSE 0 END) FROM person p",
     "SELECT CASE WHEN p.person_id IN (SELECT person_id FROM death) THEN 'dead' ELSE 'alive' END AS state, COUNT(*) \
      FROM person p GROUP BY 1",
@@ -190,6 +204,32 @@ pub const REFUSED: &[(&str, &str)] = &[
     ),
     ("persons_mixed", "SELECT COUNT(*) FROM (SELECT * FROM person ORDER BY year_of_birth LIMIT 1) t"),
     ("persons_mixed", "SELECT COUNT(*) FROM person WHERE person_id IN (SELECT person_id FROM death LIMIT 1)"),
+    // Correlated without the person, or with more around the aggregate than its rule knows.
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT d.person_id, (SELECT MAX(v.visit_end_date) FROM visit_occurrence v WHERE \
+      v.visit_end_date <= d.death_date) AS last FROM death d) t WHERE last IS NOT NULL",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT d.person_id, (SELECT MAX(v.visit_end_date) FROM visit_occurrence v WHERE \
+      v.person_id >= d.person_id AND v.visit_end_date <= d.death_date) AS last FROM death d) t WHERE last IS NOT NULL",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT COUNT(*) FROM (SELECT (SELECT COUNT(*) FROM visit_occurrence v WHERE v.person_id = d.person_id AND \
+      v.visit_end_date < d.death_date HAVING COUNT(*) > 1) AS n FROM death d) t WHERE n > 1",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT COUNT(*) FROM (SELECT (SELECT COUNT(*) FROM visit_occurrence v WHERE v.person_id = d.person_id AND \
+      v.visit_end_date < d.death_date LIMIT 1) AS n FROM death d) t WHERE n > 1",
+    ),
+    (
+        "function_not_allowed",
+        "SELECT COUNT(*) FROM (SELECT (SELECT MAX(c.concept_id) FROM concept c WHERE c.concept_id < d.cause_concept_id) AS n \
+      FROM death d) t WHERE n > 1",
+    ),
     // Owner-or-NULL: a window, a key or a NOT IN over it would mix persons.
     (
         "persons_mixed",

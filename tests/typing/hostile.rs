@@ -97,6 +97,32 @@ fn joins_that_are_cut_on_both_sides_do_not_double_without_end() {
 }
 
 #[test]
+fn scalar_subqueries_that_are_asked_of_values_do_not_double_without_end() {
+    let of = |i: usize, row: &str| {
+        format!(
+            "(SELECT COUNT(*) FROM visit_occurrence AS x{i} WHERE x{i}.person_id = {row}.person_id \
+             AND x{i}.visit_start_date < {row}.visit_start_date)"
+        )
+    };
+    let many: Vec<String> = (0..40).map(|i| of(i, "v")).collect();
+    let sum = many.join(" + ");
+    let beside = format!("SELECT COUNT(*) FROM (SELECT {sum} AS n FROM visit_occurrence AS v) AS t WHERE n > 3");
+    assert_eq!(verdict_in_time(beside), "answered");
+    let mut chain = "SELECT COUNT(*) FROM visit_occurrence AS v".to_owned();
+    for i in 0..12 {
+        let subquery = of(i, "v").replace("COUNT(*)", "COUNT(*) AS n");
+        chain += &format!(" CROSS JOIN LATERAL {subquery} AS q{i}");
+    }
+    assert_eq!(verdict_in_time(chain + " WHERE q0.n + q11.n > 3"), "answered");
+    let mut nested = "SELECT person_id, visit_start_date FROM visit_occurrence".to_owned();
+    for i in 0..14 {
+        let row = format!("v{i}");
+        nested = format!("SELECT person_id, visit_start_date FROM ({nested}) AS {row} WHERE {} > 1", of(i, &row));
+    }
+    verdict_in_time(format!("SELECT COUNT(*) FROM ({nested}) AS q"));
+}
+
+#[test]
 fn a_person_whose_rows_all_miss_each_other_in_a_full_join_has_the_rows_of_both_sides() {
     let missing = "SELECT COUNT(*) FROM person AS p FULL JOIN death AS d ON p.person_id = d.person_id \
                    AND p.year_of_birth = d.cause_concept_id";

@@ -62,3 +62,32 @@ SELECT COUNT(*) AS deaths,
        (SELECT COUNT(*) FROM death d WHERE EXISTS (SELECT 1 FROM visit_occurrence v WHERE v.person_id = d.person_id AND v.visit_concept_id = 9201
                              AND d.death_date BETWEEN v.visit_start_date AND v.visit_end_date)) AS in_hospital
 FROM death;
+
+-- name: days from the last stay before death
+-- expect: answerable
+SELECT CASE WHEN last IS NULL THEN 'never' WHEN death_date - last <= 30 THEN 'within 30' ELSE 'later' END AS gap, COUNT(*) AS n
+FROM (SELECT d.person_id, d.death_date, (SELECT MAX(v.visit_end_date) FROM visit_occurrence v
+                                         WHERE v.person_id = d.person_id AND v.visit_end_date <= d.death_date) AS last
+      FROM death d) t
+GROUP BY 1;
+-- plain:
+SELECT CASE WHEN last IS NULL THEN 'never' WHEN date_part('epoch', death_date) - date_part('epoch', last) <= 30 * 86400 THEN 'within 30' ELSE 'later' END AS gap, COUNT(*) AS n
+FROM (SELECT d.person_id, d.death_date, MAX(v.visit_end_date) AS last
+      FROM death d LEFT JOIN visit_occurrence v ON v.person_id = d.person_id AND v.visit_end_date <= d.death_date
+      GROUP BY d.person_id, d.death_date) t
+GROUP BY 1;
+
+-- name: last diagnosis before death
+-- expect: answerable
+SELECT f.y, COUNT(*) AS deaths
+FROM death d
+LEFT JOIN LATERAL (SELECT EXTRACT(YEAR FROM c.condition_start_date) AS y FROM condition_occurrence c
+                   WHERE c.person_id = d.person_id AND c.condition_start_date < d.death_date
+                   ORDER BY c.condition_start_date DESC LIMIT 1) f ON TRUE
+GROUP BY f.y;
+-- plain:
+SELECT EXTRACT(YEAR FROM last) AS y, COUNT(*) AS deaths
+FROM (SELECT d.person_id, MAX(c.condition_start_date) AS last
+      FROM death d LEFT JOIN condition_occurrence c ON c.person_id = d.person_id AND c.condition_start_date < d.death_date
+      GROUP BY d.person_id) t
+GROUP BY 1;

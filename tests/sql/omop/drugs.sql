@@ -263,3 +263,36 @@ WITH counts AS (
 SELECT CASE WHEN r <= 3 THEN CAST(drug_concept_id AS VARCHAR) ELSE 'other' END AS drug, SUM(n) AS person_drugs
 FROM ranked
 GROUP BY 1;
+
+-- name: exposures in the year before a diagnosis
+-- expect: answerable
+WITH i AS (SELECT person_id, MIN(condition_start_date) AS idx FROM condition_occurrence GROUP BY person_id)
+SELECT CASE WHEN n = 0 THEN 'none' WHEN n < 3 THEN 'few' ELSE 'many' END AS before, COUNT(*) AS persons
+FROM (SELECT i.person_id, (SELECT COUNT(*) FROM drug_exposure e WHERE e.person_id = i.person_id
+                           AND e.drug_exposure_start_date BETWEEN i.idx - 365 AND i.idx) AS n FROM i) t
+GROUP BY 1;
+-- plain:
+WITH i AS (SELECT person_id, MIN(condition_start_date) AS idx FROM condition_occurrence GROUP BY person_id)
+SELECT CASE WHEN n = 0 THEN 'none' WHEN n < 3 THEN 'few' ELSE 'many' END AS before, COUNT(*) AS persons
+FROM (SELECT i.person_id, COUNT(e.person_id) AS n FROM i LEFT JOIN drug_exposure e ON e.person_id = i.person_id
+      AND e.drug_exposure_start_date BETWEEN i.idx - INTERVAL '365 days' AND i.idx GROUP BY i.person_id) t
+GROUP BY 1;
+
+-- name: exposures after each stay
+-- expect: answerable
+SELECT COUNT(*) AS stays
+FROM visit_occurrence v
+CROSS JOIN LATERAL (SELECT COUNT(*) AS n, MIN(e.drug_exposure_start_date) AS next FROM drug_exposure e
+                    WHERE e.person_id = v.person_id AND e.drug_exposure_start_date > v.visit_end_date) q
+WHERE q.n >= 2 AND q.next IS NOT NULL;
+-- plain:
+SELECT COUNT(*) AS stays
+FROM (SELECT v.visit_occurrence_id FROM visit_occurrence v JOIN drug_exposure e
+      ON e.person_id = v.person_id AND e.drug_exposure_start_date > v.visit_end_date
+      GROUP BY v.visit_occurrence_id HAVING COUNT(*) >= 2) t;
+
+-- name: persons with a drug twice
+-- expect: answerable
+SELECT COUNT(*) AS persons FROM person p
+WHERE EXISTS (SELECT e.drug_concept_id FROM drug_exposure e WHERE e.person_id = p.person_id
+              GROUP BY e.drug_concept_id HAVING COUNT(*) >= 2);
