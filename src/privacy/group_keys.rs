@@ -182,9 +182,7 @@ fn image(scope: &Scope<'_>, expr: &Expr, depth: u32) -> Option<Vec<ScalarValue>>
 
 fn truth_values(scope: &Scope<'_>, expr: &Expr) -> Option<Vec<ScalarValue>> {
     let boolean = scope.data_type(expr).is_ok_and(|t| t == DataType::Boolean);
-    let unknown = scope.item(expr).map_or(true, |item| item.facts.nullable);
-    let truths = [None, Some(false), Some(true)].into_iter().filter(|truth| unknown || truth.is_some());
-    boolean.then(|| truths.map(ScalarValue::Boolean).collect())
+    boolean.then(|| [None, Some(false), Some(true)].into_iter().map(ScalarValue::Boolean).collect())
 }
 
 fn few_enough(lists: &[Vec<ScalarValue>]) -> bool {
