@@ -353,16 +353,7 @@ impl Scope<'_> {
         let fixed = left.facts.fixed && right.facts.fixed;
         let rebuilt = |l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), binary.op, Box::new(r)));
         match binary.op {
-            Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::And
-            | Operator::Or
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom => Ok(boolean(rebuilt(left.expr, right.expr), fixed)),
+            op if compares(op) => Ok(boolean(rebuilt(left.expr, right.expr), fixed)),
             Operator::StringConcat => {
                 let bytes = |side: &Total, expr: &Expr| -> Result<u64, Refusal> {
                     let text = is_text(&self.data_type(expr)?);
@@ -584,6 +575,23 @@ fn stays_near(range: Option<Range>, holds: bool, from: &DataType, to: &DataType)
 
 pub(super) fn boolean(expr: Expr, fixed: bool) -> Total {
     Total { expr, facts: Facts { fixed, ..Facts::boolean() } }
+}
+
+/// Whether an operator compares or joins truths: it gives one for any two values of its types, and fails on none.
+pub(super) fn compares(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::And
+            | Operator::Or
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
 }
 
 pub(super) fn refused(name: &str, hint: &str) -> Refusal {
