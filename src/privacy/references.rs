@@ -6,11 +6,14 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast},
+    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, expr::AggregateFunctionParams},
 };
 
-use super::typing::mixed;
-use crate::terms::Refusal;
+use super::{expression::compares, typing::mixed};
+use crate::{
+    sql::{Standing, catalogued},
+    terms::Refusal,
+};
 
 /// Whether `step`, over such tables, cannot fail.
 ///
@@ -26,7 +29,7 @@ pub(super) fn harmless(step: &LogicalPlan, expressions: &[Expr]) -> Result<(), R
             | LogicalPlan::Distinct(_)
             | LogicalPlan::Sort(_)
     );
-    match kind && expressions.iter().all(|expr| compares(expr, step)) {
+    match kind && expressions.iter().all(|expr| plain(expr, step)) {
         true => Ok(()),
         false => Err(mixed(
             "reference tables are renamed, filtered by comparisons and joined; compute after the join to persons",
@@ -34,35 +37,56 @@ pub(super) fn harmless(step: &LogicalPlan, expressions: &[Expr]) -> Result<(), R
     }
 }
 
+/// Whether nothing that `plan`, evaluated beside persons' rows, does with such a table can fail; and whether it reads one.
+///
+/// # Errors
+/// As [`harmless`].
+pub(super) fn checked(plan: &LogicalPlan) -> Result<bool, Refusal> {
+    if let LogicalPlan::TableScan(scan) = plan {
+        return Ok(catalogued(scan).is_some_and(|table| matches!(table.standing, Standing::Reference { .. })));
+    }
+    let mut reads = false;
+    for input in plan.inputs() {
+        reads |= checked(input)?;
+    }
+    match plan {
+        _ if !reads => {}
+        LogicalPlan::Aggregate(_) if plan.expressions().iter().all(|expr| adds_up(expr, plan)) => {}
+        _ => harmless(plan, &plan.expressions())?,
+    }
+    Ok(reads)
+}
+
+/// A key, or one of the aggregates that no value makes fail.
+fn adds_up(expr: &Expr, step: &LogicalPlan) -> bool {
+    match expr {
+        Expr::Alias(alias) => adds_up(&alias.expr, step),
+        Expr::AggregateFunction(call) => {
+            let AggregateFunctionParams { args, filter, order_by, .. } = &call.params;
+            let known = matches!(call.func.name(), "count" | "sum" | "avg" | "min" | "max");
+            let of = args.iter().chain(filter.as_deref());
+            known && order_by.is_empty() && of.into_iter().all(|expr| plain(expr, step))
+        }
+        key => plain(key, step),
+    }
+}
+
 /// Columns, constants and comparisons of them.
-fn compares(expr: &Expr, step: &LogicalPlan) -> bool {
-    let compares = |expr: &Expr| compares(expr, step);
+fn plain(expr: &Expr, step: &LogicalPlan) -> bool {
+    let plain = |expr: &Expr| plain(expr, step);
     match expr {
         Expr::Column(_) | Expr::Literal(..) => true,
-        Expr::Alias(alias) => compares(&alias.expr),
-        Expr::Not(inner) | Expr::IsNull(inner) | Expr::IsNotNull(inner) => compares(inner),
-        Expr::TryCast(TryCast { expr: inner, .. }) => compares(inner),
-        Expr::Cast(Cast { expr: inner, field }) => compares(inner) && widens(inner, field.data_type(), step),
-        Expr::BinaryExpr(binary) => {
-            let compared = matches!(
-                binary.op,
-                Operator::Eq
-                    | Operator::NotEq
-                    | Operator::Lt
-                    | Operator::LtEq
-                    | Operator::Gt
-                    | Operator::GtEq
-                    | Operator::And
-                    | Operator::Or
-                    | Operator::IsDistinctFrom
-                    | Operator::IsNotDistinctFrom
-            );
-            compared && compares(&binary.left) && compares(&binary.right)
+        Expr::Alias(alias) => plain(&alias.expr),
+        Expr::Not(inner) | Expr::IsNull(inner) | Expr::IsNotNull(inner) => plain(inner),
+        // Times outside the calendar fail in TRY_CAST too.
+        Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field }) => {
+            plain(inner) && widens(inner, field.data_type(), step)
         }
-        Expr::Between(between) => compares(&between.expr) && compares(&between.low) && compares(&between.high),
-        Expr::InList(list) => compares(&list.expr) && list.list.iter().all(compares),
+        Expr::BinaryExpr(binary) => compares(binary.op) && plain(&binary.left) && plain(&binary.right),
+        Expr::Between(between) => plain(&between.expr) && plain(&between.low) && plain(&between.high),
+        Expr::InList(list) => plain(&list.expr) && list.list.iter().all(plain),
         Expr::Like(like) => {
-            like.escape_char.is_none() && compares(&like.expr) && matches!(*like.pattern, Expr::Literal(..))
+            like.escape_char.is_none() && plain(&like.expr) && matches!(*like.pattern, Expr::Literal(..))
         }
         _ => false,
     }

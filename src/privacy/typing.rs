@@ -416,6 +416,7 @@ impl<'a> Walk<'a> {
 
     /// A public part below persons' rows is evaluated once, beforehand, and read from memory.
     pub(super) fn public_input(&mut self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
+        references::checked(&plan)?;
         let index = self.public_inputs.len();
         let placeholder = super::placeholder::public_input(index, plan.schema())?;
         self.public_inputs.push(plan);

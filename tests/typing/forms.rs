@@ -2,6 +2,12 @@
 
 /// Typed and planned.
 pub const ANSWERED: &[&str] = &[
+    // Tables known from the records alone, compared and joined.
+    "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE state = 'Tokyo')",
+    "SELECT COUNT(*) FROM person WHERE location_id NOT IN (SELECT location_id FROM location WHERE state LIKE 'T%')",
+    "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT 1 FROM location l WHERE l.location_id = p.location_id AND l.state <> 'Tokyo')",
+    "SELECT l.state, COUNT(*) FROM person p LEFT JOIN (SELECT location_id, state FROM location WHERE state IS NOT NULL) l \
+     ON l.location_id = p.location_id GROUP BY 1",
     // Joins of persons.
     "SELECT p.gender_concept_id, COUNT(DISTINCT p.person_id) FROM person p LEFT JOIN death d ON d.person_id = p.person_id \
      WHERE d.person_id IS NULL GROUP BY 1",
@@ -273,6 +279,21 @@ pub const REFUSED: &[(&str, &str)] = &[
     (
         "persons_mixed",
         "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE upper(state) = 'TOKYO')",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person p WHERE (SELECT SUM(1 / (CASE WHEN l.state = 'Tokyo' THEN 0 ELSE 1 END)) FROM location l \
+      WHERE l.location_id = p.location_id) > 0",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person p WHERE EXISTS (SELECT 1 FROM location l \
+      WHERE 1 / (CASE WHEN l.state = 'Tokyo' THEN 0 ELSE 1 END) = p.year_of_birth)",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location \
+      WHERE TRY_CAST(state AS TIMESTAMP) IS NULL)",
     ),
     (
         "function_not_allowed",
