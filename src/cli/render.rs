@@ -23,6 +23,9 @@ pub const HALF_WIDTH: &str = "sekisho.half_width_95";
 /// And the one that says what it measures.
 const HALF_WIDTH_OF: &str = "sekisho.half_width_of";
 
+/// The one that says how far apart the candidates are of which a value was picked.
+const APART: &str = "sekisho.candidates_apart";
+
 /// The forms of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -139,8 +142,8 @@ struct Shown {
     column: usize,
     /// Public half-width, from the field's metadata.
     half_width: Option<f64>,
-    /// The same of a picked value: by how many ranks it may be off.
-    ranks: Option<f64>,
+    /// The same of a picked value: by how many ranks it may be off, and how far apart its candidates are.
+    ranks: Option<(f64, Option<f64>)>,
     /// The columns of the interval's ends, folded into this one.
     interval: Option<(usize, usize)>,
 }
@@ -177,8 +180,9 @@ fn columns_shown(schema: &Schema) -> Vec<Shown> {
         }
         // A picked value is off by ranks, not by so many of its own unit.
         let of_value = field.metadata().get(HALF_WIDTH_OF).is_none_or(|of| of == "value");
-        let half_width = field.metadata().get(HALF_WIDTH).filter(|_| of_value).and_then(|text| text.parse().ok());
-        let ranks = field.metadata().get(HALF_WIDTH).filter(|_| !of_value).and_then(|text| text.parse().ok());
+        let mark = |name: &str| field.metadata().get(name).and_then(|text| text.parse::<f64>().ok());
+        let half_width = mark(HALF_WIDTH).filter(|_| of_value);
+        let ranks = mark(HALF_WIDTH).filter(|_| !of_value).map(|ranks| (ranks, mark(APART)));
         shown.push(Shown { name: field.name().clone(), column, half_width, ranks, interval });
     }
     shown.retain(|s| !folded.contains(&s.column));
@@ -196,7 +200,9 @@ fn cell(shown: &Shown, batch: &RecordBatch, row: usize) -> Result<String, ArrowE
         (Some(value), Some((lo, hi)), _) => Ok(with_interval(value, lo, hi, whole)),
         (Some(value), None, Some(half)) => Ok(with_half_width(value, half, whole)),
         (Some(value), None, None) if shown.ranks.is_some() => {
-            Ok(format!("{} (rank ± {:.0})", short(value), shown.ranks.unwrap_or_default().ceil()))
+            let (ranks, apart) = shown.ranks.unwrap_or_default();
+            let apart = apart.map(|apart| format!(", values {} apart", short(apart))).unwrap_or_default();
+            Ok(format!("{} (rank ± {:.0}{apart})", short(value), ranks.ceil()))
         }
         (Some(value), None, None) if column.data_type().is_floating() => Ok(short(value)),
         _ => {
@@ -374,6 +380,7 @@ mod tests {
             let marks = HashMap::from([
                 (HALF_WIDTH.to_owned(), "187.2".to_owned()),
                 (HALF_WIDTH_OF.to_owned(), what.to_owned()),
+                (APART.to_owned(), "0.1".to_owned()),
             ]);
             let field = Field::new("p95", DataType::Float64, true).with_metadata(marks);
             let column: ArrayRef = Arc::new(Float64Array::from(vec![8.2]));
@@ -381,7 +388,7 @@ mod tests {
             let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
             table(&schema, &[batch]).unwrap().to_string()
         };
-        assert!(of("rank in rows").contains("8.2 (rank ± 188)"), "{}", of("rank in rows"));
+        assert!(of("rank in rows").contains("8.2 (rank ± 188, values 0.1 apart)"), "{}", of("rank in rows"));
         assert!(of("value").contains("8 ± 187"), "{}", of("value"));
     }
 }

@@ -328,7 +328,7 @@ fn cells(release: &Release, sizes: &Sizes<'_>) -> u64 {
 fn drawn(release: &Release, sizes: &Sizes<'_>) -> u64 {
     let each = |kind: &Kind| match kind {
         // One candidate is picked by a draw over all of them.
-        Kind::Histogram { candidates, .. } => candidates.hi.abs_diff(candidates.lo).saturating_add(1).min(4098),
+        Kind::Histogram { candidates, .. } => u64::try_from(candidates.count()).unwrap_or(u64::MAX),
         Kind::Rows | Kind::Person | Kind::Sum { .. } | Kind::Values { .. } => 1,
     };
     let partials = release.partials.iter().fold(0_u64, |sum, of| sum.saturating_add(each(&of.kind)));

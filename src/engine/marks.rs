@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher, BuildHasherDefault},
+    sync::Arc,
 };
 
 use datafusion::arrow::{
@@ -56,7 +57,7 @@ struct Marking {
 
 enum What {
     Set { most: usize },
-    Histogram { lo: i64, hi: i64, rank: Rank },
+    Histogram { candidates: Arc<[i64]>, rank: Rank },
 }
 
 impl Marks {
@@ -68,7 +69,7 @@ impl Marks {
                     What::Set { most: usize::try_from(*most).map_err(|_| EngineFault::Shape)? }
                 }
                 Kind::Histogram { candidates, rank, .. } => {
-                    What::Histogram { lo: candidates.lo, hi: candidates.hi, rank: *rank }
+                    What::Histogram { candidates: Arc::clone(candidates.units()), rank: *rank }
                 }
                 Kind::Rows | Kind::Person | Kind::Sum { .. } => continue,
             };
@@ -96,12 +97,11 @@ impl Marks {
         for marking in &mut self.partials {
             let column = batch.columns().get(marking.argument).ok_or(EngineFault::Shape)?;
             marking.values.clear();
-            match marking.what {
+            match &marking.what {
                 What::Set { .. } => hashes(column, self.seed, &self.texts, &mut marking.values)?,
-                What::Histogram { lo, hi, .. } => {
+                What::Histogram { candidates, .. } => {
                     let units = column.as_primitive_opt::<Int64Type>().ok_or(EngineFault::Shape)?;
-                    // The clamp is enforced here, whatever is known of the expression.
-                    marking.values.extend(units.values().iter().map(|unit| (*unit).clamp(lo, hi).abs_diff(lo)));
+                    marking.values.extend(units.values().iter().map(|unit| nearest(candidates, *unit)));
                 }
             }
         }
@@ -222,6 +222,22 @@ fn at_most(own: &[(u32, u32, u64)], most: usize, person: i64) -> Vec<u64> {
     values
 }
 
+/// The place of the candidate nearest to `unit`, the lower of two. The clamp is enforced here, whatever is known of the
+/// expression.
+fn nearest(candidates: &[i64], unit: i64) -> u64 {
+    let (Some(first), Some(last)) = (candidates.first(), candidates.last()) else { return 0 };
+    let unit = unit.clamp(*first, *last);
+    // Each unit a candidate: its place is its distance.
+    if usize::try_from(last.abs_diff(*first)).is_ok_and(|span| span.saturating_add(1) == candidates.len()) {
+        return unit.abs_diff(*first);
+    }
+    let from = candidates.partition_point(|candidate| *candidate < unit);
+    let above = candidates.get(from).map_or(u64::MAX, |candidate| candidate.abs_diff(unit));
+    let below = from.checked_sub(1).and_then(|at| candidates.get(at)).map(|candidate| candidate.abs_diff(unit));
+    let place = if below.is_some_and(|below| below <= above) { from.saturating_sub(1) } else { from };
+    u64::try_from(place).unwrap_or(u64::MAX)
+}
+
 /// How much a person adds to each candidate: together at most m rows' worth, each truncated; one for an end.
 fn parts(
     own: &[(u32, u32, u64)],
@@ -288,6 +304,18 @@ mod tests {
         assert_eq!(kept.len(), 16);
         assert_eq!(at_most(&marks(&(0..100).rev().collect::<Vec<_>>()), 16, 7), kept, "the order of rows is nothing");
         assert_ne!(at_most(&marks(&many), 16, 8), kept, "another person keeps others");
+    }
+
+    #[test]
+    fn a_value_counts_at_the_nearest_candidate() {
+        let uneven = [-10, 0, 1, 2, 5, 100];
+        let places =
+            [(i64::MIN, 0), (-6, 0), (-5, 0), (-4, 1), (1, 2), (3, 3), (4, 4), (52, 4), (53, 5), (i64::MAX, 5)];
+        for (unit, place) in places {
+            assert_eq!(nearest(&uneven, unit), place, "{unit}");
+        }
+        let each: Vec<i64> = (-3..=4).collect();
+        assert_eq!([-9, -3, 0, 4, 9].map(|unit| nearest(&each, unit)), [0, 0, 3, 7, 7]);
     }
 
     #[test]

@@ -311,6 +311,7 @@ mod tests {
             input: LogicalPlan::EmptyRelation(empty),
             keys,
             public_groups: None,
+            spelled: true,
             partials: vec![
                 partial(Kind::Rows, None, None),
                 partial(Kind::Rows, Some(2), Some(4)),

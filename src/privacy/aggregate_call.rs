@@ -12,6 +12,7 @@ use datafusion::{
 };
 
 use super::{
+    candidates::Candidates,
     expression::{Total, refused},
     facts::{Facts, Origin, number, to_f64},
     grid::Grid,
@@ -50,6 +51,8 @@ struct Number {
     expr: Expr,
     facts: Facts,
     data_type: DataType,
+    /// It was a date or an instant: its zero means nothing.
+    time: bool,
     name: String,
 }
 
@@ -143,7 +146,7 @@ impl Parts {
             if !data_type.is_integer() && !data_type.is_floating() {
                 return Err(refused(&format!("{name}({})", readable(expr)), "it takes numbers"));
             }
-            Ok(Number { expr: total, facts, data_type, name: readable(expr) })
+            Ok(Number { expr: total, facts, data_type, time: false, name: readable(expr) })
         };
         match (name, args.as_slice()) {
             ("sum", [_]) => {
@@ -283,9 +286,10 @@ impl Parts {
 
     fn quantile(&mut self, x: &Number, rank: Rank, filter: Option<usize>) -> Result<Output, Refusal> {
         let whole = x.data_type.is_integer() || x.facts.grid == Some(1.0);
-        let candidates = Grid::candidates(x.facts.range, x.facts.grid, whole, self.limits.candidates_max)
-            .ok_or_else(|| Refusal::BoundMissing { column: x.name.clone() })?;
-        let argument = self.column(in_units(&x.expr, &x.data_type, &candidates));
+        let missing = || Refusal::BoundMissing { column: x.name.clone() };
+        let (range, declared, most) = (x.facts.range, x.facts.grid, self.limits.candidates_max);
+        let candidates = Candidates::of(range, declared, whole, !x.time, most).ok_or_else(missing)?;
+        let argument = self.column(in_units(&x.expr, &x.data_type, candidates.grid()));
         let kind = Kind::Histogram { candidates, rank, origin: x.facts.origin };
         Ok(Output::Quantile(self.partial(kind, Some(argument), filter)))
     }
@@ -307,7 +311,7 @@ impl Parts {
         }
         let expr = if time { count_of_time(&item.expr, data_type) } else { item.expr };
         let data_type = if time { DataType::Int64 } else { data_type.clone() };
-        let x = Number { expr, facts: item.facts, data_type, name: readable(argument) };
+        let x = Number { expr, facts: item.facts, data_type, time, name: readable(argument) };
         self.quantile(&x, if least { Rank::Least } else { Rank::Greatest }, filter)
     }
 }

@@ -18,7 +18,7 @@ use datafusion::{
 
 use super::{
     partial::Kind,
-    placeholder::{Filled, placeholder},
+    placeholder::released,
     release_point::{Output, Release},
     typing::built,
 };
@@ -28,10 +28,7 @@ use crate::terms::Refusal;
 pub(super) fn non_negative(plan: LogicalPlan, releases: &[Release]) -> Result<LogicalPlan, Refusal> {
     let shown = plan.transform_up(|node| {
         let LogicalPlan::Projection(projection) = &node else { return Ok(Transformed::no(node)) };
-        let LogicalPlan::TableScan(scan) = projection.input.as_ref() else { return Ok(Transformed::no(node)) };
-        let Some(Filled::Release(index)) = placeholder(scan).map(|p| p.source) else {
-            return Ok(Transformed::no(node));
-        };
+        let Some((index, _)) = released(projection) else { return Ok(Transformed::no(node)) };
         let Some(release) = releases.get(index) else { return Ok(Transformed::no(node)) };
         let items = projection.expr.iter().zip(&release.outputs).map(|(item, output)| match item {
             Expr::Alias(alias) if counts(output, release) => raised(alias, release, output),

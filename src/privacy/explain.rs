@@ -2,11 +2,13 @@
 
 use super::{
     Analysis, Plan, Release,
+    candidates::Candidates,
     facts::Origin,
     grid::Grid,
     partial::{Kind, Rank},
     price::{Mechanism, Target},
     release_point::Output,
+    standing,
 };
 
 /// One line of EXPLAIN: one mechanism.
@@ -61,9 +63,17 @@ fn line(plan: &Plan, release: &Release, mechanism: &Mechanism, delta: f64) -> Op
                     Rank::Least => "candidates by distance from the least, a protected end".to_owned(),
                     Rank::Greatest => "candidates by distance from the greatest, a protected end".to_owned(),
                 };
-                (what, bounds(candidates, *origin))
+                (what, spaced(candidates, *origin))
             }
         },
+    };
+    let least = match mechanism.target {
+        Target::Partial(index) => standing::least_of(release, index, mechanism),
+        Target::Selection => None,
+    };
+    let what = match least {
+        Some(least) => format!("{what}, groups from {} stand out", (least * mechanism.unit).ceil()),
+        None => what,
     };
     let per_group = super::facts::to_f64(i64::try_from(mechanism.bound).ok()?) * mechanism.unit;
     Some(Explained {
@@ -93,6 +103,17 @@ fn by(origin: Origin) -> &'static str {
 fn bounds(grid: &Grid, origin: Origin) -> String {
     let (lo, hi) = (units(grid.lo, grid.step), units(grid.hi, grid.step));
     format!("{}: {lo} to {hi} in steps of {}", by(origin), grid.step)
+}
+
+/// Candidates with the distances between them, from the least to the widest.
+fn spaced(candidates: &Candidates, origin: Origin) -> String {
+    let (grid, widest) = (candidates.grid(), candidates.widest());
+    let (lo, hi) = (units(grid.lo, grid.step), units(grid.hi, grid.step));
+    let apart = match widest > grid.step {
+        true => format!("{} to {widest}", grid.step),
+        false => grid.step.to_string(),
+    };
+    format!("{}: {} candidates from {lo} to {hi}, {apart} apart", by(origin), candidates.count())
 }
 
 fn units(value: i64, step: f64) -> f64 {

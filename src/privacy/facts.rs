@@ -38,6 +38,9 @@ pub(super) struct Facts {
     pub(super) origin: Origin,
     /// Its values are among these, NULL aside.
     pub(super) domain: Option<Arc<[ScalarValue]>>,
+    /// Whether the catalogue or the question spelled out where its values begin and where they end: both, where it listed
+    /// them; not the ends of a declared range, which say what can be, not what is to be shown.
+    pub(super) spelled: (bool, bool),
     /// How many bytes its text has at most; of a column of another type nothing.
     pub(super) text_bytes: u64,
 }
@@ -75,6 +78,7 @@ impl Facts {
             grid: None,
             origin: Origin::Question,
             domain: None,
+            spelled: (false, false),
             text_bytes: UNKNOWN_BYTES,
         }
     }
@@ -95,13 +99,14 @@ impl Facts {
             None => PLAIN_BYTES,
         };
         let (nullable, absent) = (value.is_null() || nan, value.is_null());
-        Self { fixed: true, nullable, absent, range, domain, text_bytes, ..Self::unknown() }
+        let spelled = (true, true);
+        Self { fixed: true, nullable, absent, range, domain, spelled, text_bytes, ..Self::unknown() }
     }
 
     /// TRUE, FALSE or NULL.
     pub(super) fn boolean() -> Self {
         let both = [ScalarValue::Boolean(Some(false)), ScalarValue::Boolean(Some(true))];
-        Self { domain: Some(Arc::from(both)), ..Self::unknown() }
+        Self { domain: Some(Arc::from(both)), spelled: (true, true), ..Self::unknown() }
     }
 
     /// What the catalogue declares of a stored column.
@@ -126,6 +131,7 @@ impl Facts {
             holds: column.bounds.is_none(),
             grid: column.bounds.as_ref().map(|b| b.grid),
             origin: Origin::Catalogue,
+            spelled: (domain.is_some(), domain.is_some()),
             domain,
         }
     }
@@ -142,6 +148,7 @@ impl Facts {
             fixed: self.fixed && other.fixed,
             nullable: self.nullable || other.nullable,
             absent: self.absent && other.absent,
+            spelled: (self.spelled.0 && other.spelled.0, self.spelled.1 && other.spelled.1),
             text_bytes: self.text_bytes.max(other.text_bytes),
             range: self.range.zip(other.range).map(|(a, b)| a.union(b)),
             holds: self.holds && other.holds,

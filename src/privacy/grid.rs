@@ -8,7 +8,7 @@ use super::{
 /// The finest grid that a value without a declared resolution is put on: its width in 2^20 steps.
 const STEPS: f64 = 1_048_576.0;
 /// No grid has more steps than this on either side of zero.
-const UNITS_MAX: f64 = 1_125_899_906_842_624.0;
+pub(super) const UNITS_MAX: f64 = 1_125_899_906_842_624.0;
 
 /// A public integer grid: value ≈ units × step, units between `lo` and `hi`.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,15 +35,15 @@ impl Grid {
         Self::with_step(range, step)
     }
 
-    fn with_step(range: Range, step: f64) -> Option<Self> {
+    pub(super) fn with_step(range: Range, step: f64) -> Option<Self> {
         let units = |value: f64| whole((value / step).round()).filter(|u| to_f64(u.abs()) <= UNITS_MAX);
         (step.is_finite() && step > 0.0).then_some(())?;
         Some(Self { step, lo: units(range.lo)?, hi: units(range.hi)? })
     }
 
-    /// At most `most` public candidates for a value in `range`: every whole number or every declared step where they
-    /// are few enough, else evenly spread ones. `None` without two finite bounds.
-    pub(super) fn candidates(range: Option<Range>, declared: Option<f64>, integers: bool, most: u64) -> Option<Self> {
+    /// A grid of at most `most` units over `range`: every whole number or every declared step where they are few enough,
+    /// else evenly spread ones. `None` without two finite bounds.
+    pub(super) fn evenly(range: Option<Range>, declared: Option<f64>, integers: bool, most: u64) -> Option<Self> {
         let range = range.filter(|r| r.is_finite())?;
         let most = to_f64(i64::try_from(most).ok()?).max(2.0);
         // A single point has candidates too: as if it had a millionth of its size as width.
@@ -190,16 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_whole_or_few_enough() {
-        let age = Grid::candidates(Range::new(0.0, 120.0), None, true, 1000).unwrap();
+    fn few_units_are_whole_where_they_can_be() {
+        let age = Grid::evenly(Range::new(0.0, 120.0), None, true, 1000).unwrap();
         assert_eq!((age.lo, age.hi, age.units()), (0, 120, 121));
-        let days = Grid::candidates(Range::new(-40_000.0, 60_000.0), None, true, 1000).unwrap();
+        let days = Grid::evenly(Range::new(-40_000.0, 60_000.0), None, true, 1000).unwrap();
         assert!(days.units() <= 1001 && days.step.fract() == 0.0, "{days:?}");
-        let lab = Grid::candidates(Range::new(0.0, 3.3), None, false, 100).unwrap();
+        let lab = Grid::evenly(Range::new(0.0, 3.3), None, false, 100).unwrap();
         assert!((lab.step - 0.05).abs() < 1e-12 && lab.units() == 67, "{lab:?}");
-        let declared = Grid::candidates(Range::new(0.0, 50.0), Some(0.1), false, 1000).unwrap();
+        let declared = Grid::evenly(Range::new(0.0, 50.0), Some(0.1), false, 1000).unwrap();
         assert!((declared.step - 0.1).abs() < 1e-12, "{declared:?}");
-        assert_eq!(Grid::candidates(Range::new(3.0, 3.0), None, false, 100).map(|g| g.units() <= 4), Some(true));
+        assert_eq!(Grid::evenly(Range::new(3.0, 3.0), None, false, 100).map(|g| g.units() <= 4), Some(true));
     }
 
     #[test]

@@ -75,7 +75,25 @@ pub(super) fn with_image(scope: &Scope<'_>, mut total: Total) -> Total {
         total.facts.holds = true;
     }
     total.facts.domain = Some(values.into());
+    let spelled = spelled(scope, &total.expr);
+    total.facts.spelled = (spelled, spelled);
     total
+}
+
+/// Whether the question or the catalogue spelled the values of `expr` out: those that it computes from values that are, and
+/// those that it chooses by a CASE.
+fn spelled(scope: &Scope<'_>, expr: &Expr) -> bool {
+    let all = |of: &[&Expr]| of.iter().all(|e| spelled(scope, e));
+    match expr {
+        _ if scope.data_type(expr).is_ok_and(|t| t == DataType::Boolean) => true,
+        Expr::Literal(..) => true,
+        Expr::Alias(alias) => spelled(scope, &alias.expr),
+        Expr::Case(case) => {
+            let chosen = case.when_then_expr.iter().map(|(_, then)| then).chain(case.else_expr.iter());
+            all(&chosen.map(AsRef::as_ref).collect::<Vec<_>>())
+        }
+        _ => expr.column_refs().into_iter().all(|c| scope.facts_of(c).is_ok_and(|f| f.spelled == (true, true))),
+    }
 }
 
 /// The values of a key, NULL aside: those of its facts, or all days of an enforced range.

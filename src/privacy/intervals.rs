@@ -14,7 +14,7 @@ use datafusion::{
 };
 
 use super::{
-    placeholder::{Filled, column_name, placeholder},
+    placeholder::{column_name, released},
     release_point::{Output, Release},
     typing::built,
 };
@@ -40,12 +40,10 @@ pub(super) struct Threaded {
 pub(super) fn thread(plan: &LogicalPlan, releases: &[Release]) -> Result<Threaded, Refusal> {
     let untouched = || Threaded { plan: plan.clone(), columns: vec![None; plan.schema().fields().len()] };
     match plan {
-        LogicalPlan::Projection(projection) => match projection.input.as_ref() {
-            LogicalPlan::TableScan(scan) => match placeholder(scan).map(|p| p.source) {
-                Some(Filled::Release(index)) => at_release(projection, index, releases),
-                _ => Ok(untouched()),
-            },
-            _ => above(projection, releases),
+        LogicalPlan::Projection(projection) => match (released(projection), projection.input.as_ref()) {
+            (Some((index, _)), _) => at_release(projection, index, releases),
+            (None, LogicalPlan::TableScan(_)) => Ok(untouched()),
+            (None, _) => above(projection, releases),
         },
         LogicalPlan::SubqueryAlias(alias) => {
             let below = thread(&alias.input, releases)?;

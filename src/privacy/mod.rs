@@ -5,6 +5,7 @@
 //! exact sums to anything that may be shown.
 
 mod aggregate_call;
+mod candidates;
 mod canonical;
 mod correlated;
 mod cut;
@@ -37,12 +38,14 @@ mod scalar_functions;
 mod scalar_subqueries;
 mod sets;
 mod settled;
+mod standing;
 mod statistics;
 mod subqueries;
 mod times;
 mod typing;
 mod windows;
 
+pub use candidates::Candidates;
 pub use exact::{Exact, Histogram};
 pub use explain::{Explained, explain};
 pub use facts::Origin;

@@ -1,6 +1,7 @@
 //! What does a WHERE clause say about the rows that pass it?
 
 use datafusion::{
+    arrow::datatypes::{DataType, TimeUnit},
     common::{DFSchema, ScalarValue},
     logical_expr::{BinaryExpr, Expr, Operator},
 };
@@ -76,13 +77,18 @@ fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) 
     });
     facts.nullable = false;
     facts.domain = Some(known.unwrap_or(values).into());
+    facts.spelled = (true, true);
 }
 
 fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &mut [Facts]) {
+    // The next below or above, of what counts in whole numbers.
+    let next = if counted(column, schema) && value.fract() == 0.0 && value.abs() < EXACT_MAX { 1.0 } else { 0.0 };
     let allowed = match op {
         Operator::Eq => Range { lo: value, hi: value },
-        Operator::Lt | Operator::LtEq => Range { lo: f64::NEG_INFINITY, hi: value },
-        Operator::Gt | Operator::GtEq => Range { lo: value, hi: f64::INFINITY },
+        Operator::Lt => Range { lo: f64::NEG_INFINITY, hi: value - next },
+        Operator::LtEq => Range { lo: f64::NEG_INFINITY, hi: value },
+        Operator::Gt => Range { lo: value + next, hi: f64::INFINITY },
+        Operator::GtEq => Range { lo: value, hi: f64::INFINITY },
         _ => return,
     };
     if value.is_nan() {
@@ -100,8 +106,28 @@ fn compare(column: &Expr, op: Operator, value: f64, schema: &DFSchema, facts: &m
         None => Some(allowed),
     };
     if let Some(narrowed) = narrowed.filter(|n| Some(*n) != facts.range) {
+        let (from_here, to_here) = (narrowed.lo >= allowed.lo, narrowed.hi <= allowed.hi);
+        facts.spelled.0 |= from_here && allowed.lo.is_finite();
+        facts.spelled.1 |= to_here && allowed.hi.is_finite();
         facts.range = Some(narrowed);
         facts.origin = Origin::Question;
+    }
+}
+
+/// Up to here whole numbers are exact as doubles.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Whether a bare column, cast to a wider number or not, holds whole numbers, days or microseconds.
+fn counted(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::Column(column) => {
+            schema.maybe_index_of_column(column).and_then(|i| schema.fields().get(i)).is_some_and(|f| {
+                let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+                f.data_type().is_integer() || *f.data_type() == DataType::Date32 || *f.data_type() == micros
+            })
+        }
+        Expr::Cast(cast) => cast.field.data_type().is_numeric() && counted(&cast.expr, schema),
+        _ => false,
     }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn draw(
         noised.push(match (&partial.kind, own, &survivors) {
             (Kind::Histogram { candidates, rank, .. }, Some(mechanism), _) => {
                 let groups = histograms.next().filter(|g| g.len() == persons.len()).ok_or(NoiseFault::Shape)?;
-                pick(&kept(groups, survivors.as_deref()), candidates.lo, candidates.units(), *rank, mechanism, threads)?
+                pick(&kept(groups, survivors.as_deref()), candidates.units(), *rank, mechanism, threads)?
             }
             (_, Some(mechanism), _) => add(&kept(exact, survivors.as_deref()), mechanism, threads)?,
             // The selecting count is itself the noised number of persons.
@@ -221,7 +221,7 @@ fn kept<T: Clone>(values: Vec<T>, survivors: Option<&[(usize, i64)]>) -> Vec<T> 
 }
 
 /// Draws for each value by itself, in parts side by side: the draws are independent, so the parts are one mechanism.
-fn add(values: &[i64], mechanism: &Mechanism, threads: NonZeroUsize) -> Result<Vec<i64>, NoiseFault> {
+pub(super) fn add(values: &[i64], mechanism: &Mechanism, threads: NonZeroUsize) -> Result<Vec<i64>, NoiseFault> {
     let drawn = in_parts(values, threads, |part| match mechanism.family {
         Family::Laplace => laplace(mechanism.scale)?.invoke(&part.to_vec()).map_err(|_| NoiseFault::Drawn),
         Family::Gaussian => {
@@ -253,26 +253,24 @@ fn in_parts<T: Sync, R: Send>(
 /// Values that are not worth a thread of their own.
 const PART_LEAST: usize = 1024;
 
-/// One candidate per group, in units of the candidates' grid, from `first` on.
+/// One of the `candidates` per group.
 fn pick(
     groups: &[Histogram],
-    first: i64,
-    candidates: u64,
+    candidates: &[i64],
     rank: Rank,
     mechanism: &Mechanism,
     threads: NonZeroUsize,
 ) -> Result<Vec<i64>, NoiseFault> {
-    let candidates = usize::try_from(candidates).map_err(|_| NoiseFault::Shape)?;
     let ends = mechanism.ends.unwrap_or(0);
     let one = |group: &Histogram| {
-        let scores = rank.scores(group, candidates, ends);
+        let scores = rank.scores(group, candidates.len(), ends);
         let picked = match mechanism.family {
             Family::PermuteAndFlip => permute_and_flip(mechanism.scale)?.invoke(&scores),
             Family::Exponential => exponential(mechanism.scale)?.invoke(&scores),
             Family::Laplace | Family::Gaussian => return Err(NoiseFault::Shape),
         };
-        let place = i64::try_from(picked.map_err(|_| NoiseFault::Drawn)?).map_err(|_| NoiseFault::Shape)?;
-        first.checked_add(place).ok_or(NoiseFault::Shape)
+        let place = picked.map_err(|_| NoiseFault::Drawn)?;
+        candidates.get(place).copied().ok_or(NoiseFault::Shape)
     };
     let picked = in_parts(groups, threads, |part| part.iter().map(one).collect::<Result<Vec<_>, _>>())?;
     Ok(picked.concat())

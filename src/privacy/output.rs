@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use datafusion::arrow::{
-    array::{ArrayRef, Float64Array, Int64Array, RecordBatch},
+    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch},
     compute::cast,
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
@@ -15,13 +15,16 @@ use super::{
     placeholder,
     price::{Mechanism, Target},
     release_point::{Axis, Output, Release},
+    standing,
     statistics::{Centres, Moments, Statistic},
 };
 
-/// The batch of one release: its outputs, then one half-width per output; NULL where an output is exact (a key).
+/// The batch of one release: its outputs, then one half-width per output, NULL where an output is exact (a key); then, of
+/// public groups, whether each stands out from noise.
 ///
 /// Field metadata of noisy columns: `sekisho.mechanism`, `sekisho.scale`, `sekisho.half_width_95` (for a mean: of its
-/// parts; the row's own half-width stands in the hidden column).
+/// parts; the row's own half-width stands in the hidden column); of picked ones `sekisho.candidates_apart`, the widest
+/// distance between what was picked and its neighbours, in the column's own unit (days and microseconds of times).
 pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]) -> Result<RecordBatch, NoiseFault> {
     let rows = noised.sums.first().map(Vec::len).or(noised.keys.first().map(|k| k.len())).unwrap_or(0);
     let (mut columns, mut widths, mut fields) = (vec![], vec![], vec![]);
@@ -32,13 +35,19 @@ pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]
         columns.push(typed(&values, data_type)?);
         widths.push(Arc::new(Float64Array::from(width)) as ArrayRef);
         let field = Field::new(placeholder::column_name(index), data_type.clone(), true);
-        fields.push(field.with_metadata(metadata(&parts)));
+        let mut marks = metadata(&parts);
+        marks.extend(column.apart(output).map(|apart| ("sekisho.candidates_apart".to_owned(), apart.to_string())));
+        fields.push(field.with_metadata(marks));
     }
     for index in 0..widths.len() {
         let name = placeholder::column_name(release.outputs.len() + index);
         fields.push(Field::new(name, datafusion::arrow::datatypes::DataType::Float64, true));
     }
     columns.extend(widths);
+    if let Some(standing) = standing::stand_out(release, &noised, mechanisms) {
+        fields.push(Field::new(placeholder::column_name(fields.len()), DataType::Boolean, true));
+        columns.push(Arc::new(BooleanArray::from(standing)));
+    }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|_| NoiseFault::Shape)
 }
 
@@ -120,9 +129,17 @@ impl<'a> Column<'a> {
                 let (units, mechanism, partial) = self.vector(*index)?;
                 let Kind::Histogram { candidates, .. } = &partial.kind else { return Err(NoiseFault::Shape) };
                 // How far a rank is in the column's own unit depends on the rows: no interval is claimed.
-                Ok((picked(units, candidates), vec![None; self.rows], vec![mechanism]))
+                Ok((picked(units, candidates.grid()), vec![None; self.rows], vec![mechanism]))
             }
         }
+    }
+
+    /// How far apart the candidates are where they were picked.
+    fn apart(&self, output: &Output) -> Option<f64> {
+        let Output::Quantile(index) = output else { return None };
+        let Kind::Histogram { candidates, .. } = &self.release.partials.get(*index)?.kind else { return None };
+        let picked = self.noised.sums.get(*index)?;
+        picked.iter().map(|unit| candidates.apart(*unit)).reduce(f64::max)
     }
 
     fn unsigned(&self, output: &Output) -> bool {
@@ -201,10 +218,10 @@ impl<'a> Column<'a> {
 }
 
 /// Picked candidates in the column's own unit.
-fn picked(units: &[i64], candidates: &Grid) -> ArrayRef {
-    match super::facts::whole(candidates.step) {
+fn picked(units: &[i64], grid: &Grid) -> ArrayRef {
+    match super::facts::whole(grid.step) {
         Some(step) => Arc::new(Int64Array::from_iter(units.iter().map(|u| u.checked_mul(step)))),
-        None => Arc::new(Float64Array::from_iter_values(units.iter().map(|u| to_f64(*u) * candidates.step))),
+        None => Arc::new(Float64Array::from_iter_values(units.iter().map(|u| to_f64(*u) * grid.step))),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every sensitivity of the house is a line of [`Partial::bound`]. The oracles hold the engine to each of them.
 
-use super::{facts::Origin, grid::Grid};
+use super::{candidates::Candidates, facts::Origin, grid::Grid};
 
 /// Weighted rows are counted in parts of this size, since m/n of a row need not be whole.
 pub const ROW_PARTS: u64 = 256;
@@ -43,8 +43,8 @@ pub enum Kind {
     },
     /// How often each public candidate is seen; [`Rank`] says which of them is looked for.
     Histogram {
-        /// The candidates: one for each unit from `lo` to `hi`.
-        candidates: Grid,
+        /// What may be picked.
+        candidates: Candidates,
         /// Which candidate is looked for.
         rank: Rank,
         /// Where the bounds come from.

@@ -5,10 +5,10 @@ use std::{any::Any, sync::Arc};
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
     common::{Column, DFSchema, tree_node::TreeNodeRecursion},
-    logical_expr::{Expr, LogicalPlan, Projection, TableSource, logical_plan::TableScan},
+    logical_expr::{Expr, Filter, LogicalPlan, Projection, TableSource, logical_plan::TableScan},
 };
 
-use super::typing::built;
+use super::{release_point::Release, typing::built};
 use crate::terms::Refusal;
 
 /// A table that exists only in memory, between two stages.
@@ -68,17 +68,27 @@ pub(super) fn public_input(index: usize, schema: &DFSchema) -> Result<LogicalPla
         .enumerate()
         .map(|(i, f)| Field::new(column_name(i), f.data_type().clone(), f.is_nullable()))
         .collect();
-    scan(Filled::PublicInput(index), format!("__sekisho_public_{index}"), fields, schema, &[])
+    scan(Filled::PublicInput(index), format!("__sekisho_public_{index}"), fields, schema, None)
 }
 
-/// A scan of the n-th release under the names of `schema`, with `hidden` columns behind them.
-pub(super) fn release(
-    index: usize,
-    fields: Vec<Field>,
-    schema: &DFSchema,
-    hidden: &[String],
-) -> Result<LogicalPlan, Refusal> {
-    scan(Filled::Release(index), format!("__sekisho_release_{index}"), fields, schema, hidden)
+/// A scan of the n-th release, of the groups that are shown, under the names of the SQL aggregate's columns.
+pub(super) fn release(index: usize, release: &Release) -> Result<LogicalPlan, Refusal> {
+    let name = format!("__sekisho_release_{index}");
+    let shown = release.shown(&name);
+    scan(Filled::Release(index), name, release.fields(), &release.schema, shown)
+}
+
+/// Of which release `projection` names the columns, and the scan of all its groups.
+pub(super) fn released(projection: &Projection) -> Option<(usize, &Arc<LogicalPlan>)> {
+    let below = match projection.input.as_ref() {
+        LogicalPlan::Filter(filter) => &filter.input,
+        _ => &projection.input,
+    };
+    let LogicalPlan::TableScan(scan) = below.as_ref() else { return None };
+    match placeholder(scan).map(|p| p.source) {
+        Some(Filled::Release(index)) => Some((index, below)),
+        _ => None,
+    }
 }
 
 fn scan(
@@ -86,7 +96,7 @@ fn scan(
     name: String,
     fields: Vec<Field>,
     schema: &DFSchema,
-    hidden: &[String],
+    only: Option<Expr>,
 ) -> Result<LogicalPlan, Refusal> {
     let source = Placeholder { source, columns: Arc::new(Schema::new(fields)) };
     let scan =
@@ -94,11 +104,10 @@ fn scan(
     let visible = schema.iter().enumerate().map(|(i, (relation, field))| {
         Expr::Column(Column::new(Some(name.clone()), column_name(i))).alias_qualified(relation.cloned(), field.name())
     });
-    let width = schema.fields().len();
-    let hidden = hidden
-        .iter()
-        .enumerate()
-        .map(|(i, hidden)| Expr::Column(Column::new(Some(name.clone()), column_name(width + i))).alias(hidden.clone()));
-    let items = visible.chain(hidden).collect();
-    Ok(LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(LogicalPlan::TableScan(scan))))?))
+    let scan = Arc::new(LogicalPlan::TableScan(scan));
+    let rows = match only {
+        Some(only) => Arc::new(LogicalPlan::Filter(built(Filter::try_new(only, scan))?)),
+        None => scan,
+    };
+    Ok(LogicalPlan::Projection(built(Projection::try_new(visible.collect(), rows))?))
 }

@@ -206,6 +206,8 @@ impl Analysis {
         for release in &self.releases {
             canonical::hash(&release.input, &mut core);
             release.public_groups.hash(&mut core);
+            // What a kept batch has columns for.
+            release.says_who_stands_out().hash(&mut core);
             (release.keys, release.rows_per_group, release.groups_max).hash(&mut core);
             (release.dataset.as_str(), release.population.as_str()).hash(&mut core);
             // Numbers and enum names only: no text of the caller's stands in here.

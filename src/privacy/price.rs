@@ -335,7 +335,7 @@ impl<'a> Wanted<'a> {
         let loss = loss(family, scale, bound, groups, threshold).map_err(|_| unaccountable())?;
         let (mut ends, mut unit) = (None, 1.0);
         let mut half_width = match self.partial.map(|p| &p.kind) {
-            Some(Kind::Histogram { candidates, .. }) => pick_error(scale, candidates.units()),
+            Some(Kind::Histogram { candidates, .. }) => pick_error(scale, candidates.count()),
             _ => half_width(family, scale).map_err(|_| unaccountable())?,
         };
         if let Some(partial) = self.partial {
@@ -354,8 +354,8 @@ impl<'a> Wanted<'a> {
 
 /// With chance 1 − 0.05 the picked candidate's score is no further than this from the best one (McSherry and Talwar
 /// 2007, theorem 6; permute-and-flip is never worse).
-fn pick_error(scale: f64, candidates: u64) -> f64 {
-    scale * (u64_to_f64(candidates) / ALPHA).ln()
+fn pick_error(scale: f64, candidates: usize) -> f64 {
+    scale * (usize_to_f64(candidates) / ALPHA).ln()
 }
 
 /// The largest ε whose randomised response costs at most `part` at the order.
@@ -514,7 +514,7 @@ fn unaccountable() -> Refusal {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bounds are below 2^62; scales are rounded up after it")]
-fn u64_to_f64(value: u64) -> f64 {
+pub(super) fn u64_to_f64(value: u64) -> f64 {
     value as f64
 }
 

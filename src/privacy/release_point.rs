@@ -37,6 +37,8 @@ pub struct Release {
     pub keys: usize,
     /// The groups, where they are public: for each key all its values. `None`: groups are selected by noise.
     pub public_groups: Option<Vec<Vec<ScalarValue>>>,
+    /// Whether a list of the catalogue or of the question spelled the values of all keys out.
+    pub spelled: bool,
     /// What each person adds to each group.
     pub partials: Vec<Partial>,
     /// m: a person with more rows in a group is weighted down to this many.
@@ -137,24 +139,34 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     };
     // Where groups are all that is asked for, showing them whether anybody is in them or not would answer nothing.
     let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
-    let public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
-    let cells = public_groups.as_ref().map(|g| cells(g));
-    let mut parts = Parts::new(Limits {
-        rows_per_group,
-        distinct_values: u64::from(walk.asked.distinct_values.unwrap_or(input.defaults.distinct_values).max(1)),
-        distinct_origin: if walk.asked.distinct_values.is_some() { Origin::Question } else { Origin::Catalogue },
-        rows_max: input.rows_max.max(1),
-        population_max: walk.bounds.population_max,
-        candidates_max: candidates_max(cells),
-    });
-    parts.columns = key_columns;
-    let mut outputs: Vec<Output> = (0..keys.len()).map(Output::Key).collect();
-    for expr in &aggregate.aggr_expr {
-        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
-            return Err(refused("this aggregate", "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, VAR or CORR"));
-        };
-        outputs.push(parts.output(&call, &input)?);
+    let mut public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
+    let spelled = keys.iter().all(|(facts, _)| facts.spelled == (true, true));
+    let asked = |cells: Option<u64>| {
+        let mut parts = Parts::new(Limits {
+            rows_per_group,
+            distinct_values: u64::from(walk.asked.distinct_values.unwrap_or(input.defaults.distinct_values).max(1)),
+            distinct_origin: if walk.asked.distinct_values.is_some() { Origin::Question } else { Origin::Catalogue },
+            rows_max: input.rows_max.max(1),
+            population_max: walk.bounds.population_max,
+            candidates_max: candidates_max(cells),
+        });
+        parts.columns.clone_from(&key_columns);
+        let mut outputs: Vec<Output> = (0..keys.len()).map(Output::Key).collect();
+        for expr in &aggregate.aggr_expr {
+            let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
+                return Err(refused("this aggregate", "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, VAR or CORR"));
+            };
+            outputs.push(parts.output(&call, &input)?);
+        }
+        Ok((parts, outputs))
+    };
+    let (mut parts, mut outputs) = asked(public_groups.as_ref().map(|g| cells(g)))?;
+    // What is picked where nobody is says nothing, and nothing beside it would tell.
+    if !spelled && public_groups.is_some() && parts.partials.iter().all(Partial::picks) {
+        public_groups = None;
+        (parts, outputs) = asked(None)?;
     }
+    let cells = public_groups.as_ref().map(|g| cells(g));
     let fixed = keys.iter().all(|(facts, _)| facts.fixed);
     let groups_asked = walk.asked.groups.unwrap_or(input.defaults.groups).max(1);
     let groups_max = match (fixed, cells) {
@@ -177,6 +189,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         input: in_owner_order(plan, by_owner),
         keys: keys.len(),
         public_groups,
+        spelled,
         partials: parts.partials,
         rows_per_group,
         groups_max,
@@ -184,7 +197,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         outputs,
         schema: Arc::clone(&aggregate.schema),
     };
-    let scan = placeholder::release(walk.releases.len(), release.fields(), &release.schema, &[])?;
+    let scan = placeholder::release(walk.releases.len(), &release)?;
     walk.releases.push(release);
     Ok(scan)
 }
@@ -219,7 +232,8 @@ pub(super) fn groupable(data_type: &DataType) -> bool {
 }
 
 impl Release {
-    /// The columns of what is released: the SQL aggregate's, then one half-width per output that is noisy.
+    /// The columns of what is released: the SQL aggregate's, then one half-width per output that is noisy, then, where groups
+    /// are public, whether each stands out from noise.
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         let visible = self.schema.fields().iter().enumerate();
@@ -227,6 +241,9 @@ impl Release {
             visible.map(|(i, f)| Field::new(placeholder::column_name(i), f.data_type().clone(), true)).collect();
         for index in 0..self.outputs.len() {
             fields.push(Field::new(placeholder::column_name(self.outputs.len() + index), DataType::Float64, true));
+        }
+        if self.says_who_stands_out() {
+            fields.push(Field::new(placeholder::column_name(fields.len()), DataType::Boolean, true));
         }
         fields
     }

@@ -25,7 +25,7 @@ use super::{
     facts::Facts,
     grouping, joins, listed, narrowing, per_person, references,
     release_point::Release,
-    sets, subqueries, windows,
+    sets, standing, subqueries, windows,
 };
 use crate::{
     sql::{Standing, catalogued},
@@ -211,6 +211,7 @@ impl<'a> Walk<'a> {
                 }
                 match self.node(&aggregate.input)? {
                     Typed::Owned(owned) => self.aggregate(aggregate, owned),
+                    Typed::Released(below) => standing::aggregate(self, aggregate, below),
                     other => self.above(plan, vec![other]),
                 }
             }

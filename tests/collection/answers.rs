@@ -9,7 +9,7 @@ use datafusion::{
     },
     common::ScalarValue,
 };
-use sekisho::privacy::{Analysis, Grid, Kind, Output, Rank, Release};
+use sekisho::privacy::{Analysis, Candidates, Kind, Output, Rank, Release};
 
 use crate::oracle::{run::Opened, statistics};
 
@@ -71,7 +71,7 @@ pub fn columns(analysis: &Analysis, rows: usize) -> Vec<Column> {
 fn step(kind: &Kind) -> f64 {
     match kind {
         Kind::Sum { grid, .. } if (grid.step - 1.0).abs() > f64::EPSILON => grid.step,
-        Kind::Histogram { candidates, .. } => candidates.step,
+        Kind::Histogram { candidates, .. } => candidates.widest(),
         _ => 0.0,
     }
 }
@@ -102,11 +102,11 @@ pub fn moved(release: &Release, opened: &Opened, batch: &RecordBatch, up: bool) 
     RecordBatch::try_new(batch.schema(), columns).unwrap()
 }
 
-fn neighbour(seen: &[(u32, i64)], candidates: &Grid, rank: Rank, up: bool) -> Option<f64> {
+fn neighbour(seen: &[(u32, i64)], candidates: &Candidates, rank: Rank, up: bool) -> Option<f64> {
     if seen.is_empty() {
         return None;
     }
-    let scores = rank.scores(seen, usize::try_from(candidates.units()).unwrap(), 0);
+    let scores = rank.scores(seen, candidates.count(), 0);
     let least = *scores.iter().min().unwrap();
     let first = scores.iter().position(|s| *s == least).unwrap();
     let last = scores.iter().rposition(|s| *s == least).unwrap();
@@ -115,7 +115,7 @@ fn neighbour(seen: &[(u32, i64)], candidates: &Grid, rank: Rank, up: bool) -> Op
         true => places.find(|place| *place > last).unwrap_or(last),
         false => places.rfind(|place| *place < first).unwrap_or(first),
     };
-    Some((place as f64 + candidates.lo as f64) * candidates.step)
+    candidates.value(place)
 }
 
 /// Compares what was found with what was expected; `between` are two more answers of which one value lies below and one

@@ -1,5 +1,7 @@
 //! Are medians, spreads, ends and groups by expressions answered near the truth, through the whole gateway?
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     house::{House, number},
     truth::{true_number, truth},
@@ -79,6 +81,74 @@ async fn groups_by_month_by_age_and_by_case_are_public_and_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn groups_that_nobody_is_in_count_nowhere() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "3").await;
+    let yearly = |table: &str| {
+        format!(
+            "SELECT EXTRACT(year FROM visit_start_date) AS y, COUNT(*) AS n FROM {table}visit_occurrence GROUP BY 1"
+        )
+    };
+    let above = |of: &str| {
+        format!("SELECT COUNT(*) AS years, AVG(n) AS mean, MIN(n) AS least, SUM(n) AS every FROM ({of}) AS t")
+    };
+    let (shown, exact) = (asker.ask(&yearly("demo.")).await, truth(&yearly("")).await);
+    let known: BTreeSet<String> = exact.iter().map(|row| row[0].to_string()).collect();
+    let years = shown.by_key("n");
+    // One release in a hundred shows a year of nobody.
+    let ghosts = |years: &BTreeMap<String, Option<f64>>| years.keys().filter(|year| !known.contains(*year)).count();
+    assert!(ghosts(&years) <= 1, "{years:?}, in truth {exact:?}");
+    // A year of a handful may be lost in noise; no year of hundreds.
+    for row in &exact {
+        let n = number(&row[1]).unwrap();
+        assert!(n < 300.0 || years.contains_key(&row[0].to_string()), "{row:?} is missing in {years:?}");
+    }
+    let figures = asker.ask(&above(&yearly("demo."))).await;
+    let of = |name: &str| figures.numbers(name)[0].unwrap();
+    let standing: Vec<f64> = years.values().map(|n| n.unwrap()).collect();
+    let (count, sum): (f64, f64) = (standing.len() as f64, standing.iter().sum());
+    assert!((of("years") - count).abs() < 0.5, "{:?}: the same draws", figures.rows());
+    assert!((of("mean") - sum / count).abs() < 1e-6 * sum);
+    assert!((of("least") - standing.iter().copied().fold(f64::INFINITY, f64::min)).abs() < 0.5);
+    let all = number(&truth("SELECT COUNT(*) FROM visit_occurrence").await[0][0]).unwrap();
+    assert!((of("every") - all).abs() < 0.2 * all, "a sum takes in every group: {}, in truth {all}", of("every"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_the_question_names_are_shown_whoever_is_in_them() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    let sql = "SELECT EXTRACT(year FROM visit_start_date) AS y, COUNT(*) AS n FROM demo.visit_occurrence
+               WHERE visit_start_date >= DATE '1951-01-01' AND visit_start_date < DATE '1961-01-01' GROUP BY 1 ORDER BY 1";
+    assert_eq!(asker.ask(sql).await.rows().len(), 10, "nobody is there");
+    let counted = asker.ask(&format!("SELECT COUNT(*) AS n FROM ({sql}) AS t")).await;
+    assert!(
+        counted.numbers("n")[0].unwrap() < 3.0,
+        "but what is counted are groups with somebody: {:?}",
+        counted.rows()
+    );
+    let labels =
+        "SELECT CASE WHEN year_of_birth > 2100 THEN 'none' WHEN year_of_birth > 1960 THEN 'young' ELSE 'old' END AS a,
+                  COUNT(*) AS n FROM demo.person GROUP BY 1";
+    assert_eq!(asker.ask(labels).await.rows().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn medians_by_a_declared_range_are_of_groups_that_have_somebody() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "3").await;
+    let sql = "SELECT EXTRACT(year FROM visit_start_date) AS y, MEDIAN(EXTRACT(month FROM visit_start_date)) AS m FROM demo.visit_occurrence GROUP BY 1";
+    let explained = asker.ask(&format!("EXPLAIN {sql}")).await;
+    assert_eq!(explained.rows().len(), 2, "a selection is paid for: {:?}", explained.rows());
+    let known = truth("SELECT DISTINCT EXTRACT(year FROM visit_start_date) FROM visit_occurrence").await;
+    let known: BTreeSet<String> = known.iter().map(|row| row[0].to_string()).collect();
+    let years = asker.ask(sql).await.by_key("m");
+    assert!(!years.is_empty() && years.keys().all(|year| known.contains(year)), "{years:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn age_at_an_event_needs_no_bounds_by_hand() {
     let house = House::new().await;
     let sql = "SELECT AVG(EXTRACT(year FROM v.visit_start_date) - p.year_of_birth) AS age FROM";
@@ -92,7 +162,8 @@ async fn age_at_an_event_needs_no_bounds_by_hand() {
 async fn no_count_is_negative_where_that_is_wanted() {
     let house = House::new().await;
     let asker = house.asker("hanako", "P-WIDE").await;
-    let sql = "SELECT visit_start_date AS day, COUNT(*) AS n FROM demo.visit_occurrence GROUP BY 1";
+    let sql = "SELECT visit_start_date AS day, COUNT(*) AS n FROM demo.visit_occurrence
+               WHERE visit_start_date BETWEEN DATE '1951-01-01' AND DATE '1951-12-31' GROUP BY 1";
     let drawn = asker.ask(sql).await;
     assert!(drawn.numbers("n").iter().any(|n| n.is_some_and(|n| n < 0.0)), "some day's count is below zero");
     asker.set("display", "non_negative").await;

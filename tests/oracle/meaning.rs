@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions},
+        array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions},
         compute::{cast, concat_batches},
         datatypes::{DataType, Field, Schema},
     },
@@ -16,7 +16,7 @@ use datafusion::{
 };
 use sekisho::{
     engine::{Engine, finish},
-    privacy::{Analysis, Asked, Bounds, Kind, Noisy, Output, Release, column_name},
+    privacy::{Analysis, Asked, Bounds, Kind, Noisy, Output, Rank, Release, column_name},
     sql::Directory,
 };
 
@@ -263,13 +263,12 @@ pub fn rebuilt(release: &Release, opened: &Opened) -> RecordBatch {
             Output::Quantile(partial) => {
                 let Kind::Histogram { candidates, rank, .. } = &release.partials[*partial].kind else { panic!() };
                 let n = release.partials[..*partial].iter().filter(|p| p.picks()).count();
-                let units = usize::try_from(candidates.units()).unwrap();
                 let one = |g: &usize| {
                     let seen = &opened.histograms[n][*g];
-                    (!seen.is_empty())
-                        .then(|| statistics::best(&rank.scores(seen, units, 0), *rank) + float(candidates.lo))
+                    let scores = || rank.scores(seen, candidates.count(), 0);
+                    (!seen.is_empty()).then(|| statistics::best(&scores(), *rank, candidates))
                 };
-                let values = shown.iter().map(one).map(|v| v.map(|v| v * candidates.step));
+                let values = shown.iter().map(one);
                 let values: ArrayRef = Arc::new(Float64Array::from_iter(values));
                 statistics::timed(values, data_type)
             }
@@ -278,6 +277,9 @@ pub fn rebuilt(release: &Release, opened: &Opened) -> RecordBatch {
     }
     for _ in 0..release.outputs.len() {
         columns.push(Arc::new(Float64Array::from(vec![Some(0.0); shown.len()])));
+    }
+    if release.says_who_stands_out() {
+        columns.push(Arc::new(BooleanArray::from(vec![true; shown.len()])));
     }
     let fields = columns.iter().enumerate();
     let fields: Vec<Field> = fields.map(|(i, c)| Field::new(column_name(i), c.data_type().clone(), true)).collect();
@@ -381,8 +383,17 @@ fn as_near_as_it_can_be(output: Option<&(Release, Output)>, a: &ScalarValue, b: 
     };
     match output {
         Some((release, Output::Quantile(partial))) => {
-            let Kind::Histogram { candidates, .. } = &release.partials[*partial].kind else { return false };
-            let near = |(x, y): (f64, f64)| (x - y).abs() <= candidates.step * 1.01 + 1e-9;
+            let Kind::Histogram { candidates, rank, .. } = &release.partials[*partial].kind else { return false };
+            let near = |(x, y): (f64, f64)| {
+                let apart = match rank {
+                    // In the middle between two values, each of which may be as far as that from its candidate.
+                    Rank::Quantile { .. } => candidates.widest(),
+                    Rank::Least | Rank::Greatest => {
+                        candidates.apart((y / candidates.grid().step).clamp(-9e15, 9e15).round() as i64)
+                    }
+                };
+                (x - y).abs() <= apart * 1.01 + 1e-9
+            };
             amount(a).zip(amount(b)).is_some_and(near)
         }
         Some((_, Output::Moments { .. })) => match (number(a), number(b)) {

@@ -134,14 +134,14 @@ fn picking_is_fast_enough_for_many_groups() {
     let Kind::Histogram { candidates, .. } = &release.partials[0].kind else { panic!("no histogram") };
     let groups = 200_usize;
     let keys: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(0..groups as i64))];
-    let seen: Histogram = (0..candidates.units() as u32).map(|bin| (bin, 256)).collect();
+    let seen: Histogram = (0..candidates.count() as u32).map(|bin| (bin, 256)).collect();
     let exact = Exact::seal(keys, vec![vec![0; groups]], vec![100_000; groups]);
     let start = Instant::now();
     let noisy =
         add_noise(&plan, Noisy::none(), vec![exact.with_histograms(vec![vec![seen; groups]])], THREADS).unwrap();
     let each = start.elapsed() / u32::try_from(groups).unwrap();
     assert_eq!(noisy.releases()[0].column(0).as_primitive::<Int64Type>().len(), groups);
-    say(&format!("picks: {each:?} for one of {} candidates", candidates.units()));
+    say(&format!("picks: {each:?} for one of {} candidates", candidates.count()));
 }
 
 #[test]

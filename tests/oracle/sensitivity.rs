@@ -168,7 +168,7 @@ pub fn difference(release: &Release, a: &Opened, b: &Opened) -> Option<String> {
                 changed.insert(place);
                 // What is released is a candidate picked by its score: whatever `ends` is, from public figures.
                 for ends in [0, 3, 1000] {
-                    let scores = |seen| rank.scores(seen, usize::try_from(candidates.units()).unwrap(), ends);
+                    let scores = |seen| rank.scores(seen, candidates.count(), ends);
                     let pairs = scores(&mine).into_iter().zip(scores(&theirs));
                     let moved = pairs.map(|(x, y)| (i128::from(x) - i128::from(y)).abs()).max().unwrap_or(0);
                     if moved > bound {

@@ -209,10 +209,10 @@ pub fn of(statistic: Statistic, n: f64, [x, y, xx, yy, xy]: [f64; 5], [cx, cy]: 
 }
 
 /// The place of the best score, where several are best of their middle, or of the one that an end is nearest to.
-pub fn best(scores: &[i64], rank: sekisho::privacy::Rank) -> f64 {
+pub fn best(scores: &[i64], rank: sekisho::privacy::Rank, candidates: &sekisho::privacy::Candidates) -> f64 {
     let least = *scores.iter().min().unwrap();
     let tied = || (0..scores.len()).filter(|place| scores[*place] == least);
-    let (first, last) = (tied().next().unwrap() as f64, tied().next_back().unwrap() as f64);
+    let [first, last] = [tied().next(), tied().next_back()].map(|place| candidates.value(place.unwrap()).unwrap());
     match rank {
         sekisho::privacy::Rank::Quantile { .. } => (first + last) / 2.0,
         sekisho::privacy::Rank::Least => last,

@@ -1,0 +1,291 @@
+//! Which groups of a public list can be told from groups that nobody is in?
+//!
+//! SQL shows the groups that have rows; a public list has its groups released whether anybody is in them or not. Where the
+//! catalogue or the question spelled the values of a list out, all are shown: that a code has none is an answer. Values that
+//! only lie within a declared range (months since 1900) and NULL are shown where a noised figure *stands out* from what noise
+//! alone makes of nothing, and what is counted over released groups counts those alone. All of it looks at noised figures
+//! and public scales: it is post-processing and free.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::{Column, ScalarValue},
+    functions::core::expr_fn::coalesce,
+    functions_aggregate::bool_and_or::bool_or_udaf,
+    logical_expr::{
+        Aggregate, Expr, Filter, LogicalPlan, Projection, SubqueryAlias,
+        expr::{AggregateFunction, AggregateFunctionParams},
+        lit,
+    },
+};
+
+use super::{
+    noise::Noised,
+    partial::{Kind, Partial},
+    placeholder::{column_name, released},
+    price::{Family, Mechanism, Target},
+    release_point::Release,
+    typing::{Typed, Walk, built, columns, mixed},
+};
+use crate::terms::Refusal;
+
+/// The chance that any of the groups with nobody in it stands out.
+const ALPHA: f64 = 0.01;
+
+/// The least figure, in units, that stands out among `cells` figures of nothing.
+///
+/// Union bound over the cells, with the tails P(X ≥ t) ≤ e^{−t/b} / 2 of Laplace noise (and of discrete Laplace noise at whole
+/// t, where e^{−t/b} / (1 + e^{−1/b}) is less than e^{−t/b}) and, of Gaussian noise, φ(x)/x at x = t/σ (Mills).
+fn least(mechanism: &Mechanism, cells: u64) -> f64 {
+    let chances = super::price::u64_to_f64(cells.max(1)) / ALPHA;
+    match mechanism.family {
+        Family::Gaussian => {
+            // x with φ(x)/x = 1/chances, from above.
+            let mut x = (2.0 * chances.ln()).sqrt().max(1.0);
+            for _ in 0..8 {
+                x = (2.0 * (chances / (x * (2.0 * std::f64::consts::PI).sqrt())).ln()).max(1.0).sqrt();
+            }
+            mechanism.scale * x + 1.0
+        }
+        _ => mechanism.scale * chances.ln() + 1.0,
+    }
+}
+
+/// The least figure of the `index`-th partial, in its units, with which a group of `release` stands out.
+pub(super) fn least_of(release: &Release, index: usize, mechanism: &Mechanism) -> Option<f64> {
+    let cells = release.cells().filter(|_| release.says_who_stands_out())?;
+    let partial = release.partials.get(index).filter(|partial| !partial.picks())?;
+    let figures = u64::try_from(release.partials.len()).unwrap_or(u64::MAX);
+    let tails = if counts(partial) { 1 } else { 2 };
+    Some(least(mechanism, cells.saturating_mul(figures).saturating_mul(tails)))
+}
+
+/// Whether each group stands out; `None` where groups are selected, or nothing but picked values is known of them.
+pub(super) fn stand_out(release: &Release, noised: &Noised, mechanisms: &[&Mechanism]) -> Option<Vec<bool>> {
+    if !release.says_who_stands_out() {
+        return None;
+    }
+    let mut standing: Vec<bool> = vec![];
+    for (index, partial) in release.partials.iter().enumerate() {
+        let own = mechanisms.iter().find(|m| m.target == Target::Partial(index));
+        let least = own.and_then(|mechanism| least_of(release, index, mechanism));
+        let (Some(least), Some(sums)) = (least, noised.sums.get(index)) else { continue };
+        standing.resize(sums.len(), false);
+        for (stands, sum) in standing.iter_mut().zip(sums) {
+            let size = if counts(partial) { *sum } else { sum.saturating_abs() };
+            *stands |= super::facts::to_f64(size) >= least;
+        }
+    }
+    Some(standing)
+}
+
+/// Whether it is never below zero before noise.
+fn counts(partial: &Partial) -> bool {
+    !matches!(partial.kind, Kind::Sum { .. })
+}
+
+impl Release {
+    /// Whether its batch says which groups stand out.
+    #[must_use]
+    pub fn says_who_stands_out(&self) -> bool {
+        self.keys > 0 && self.public_groups.is_some() && self.partials.iter().any(|partial| !partial.picks())
+    }
+
+    /// Where the batch says so.
+    fn standing_column(&self) -> usize {
+        self.outputs.len().saturating_mul(2)
+    }
+
+    /// What holds of the groups that are shown, over the columns of the scan called `name`; `None` where all are.
+    pub(super) fn shown(&self, name: &str) -> Option<Expr> {
+        let column = |index: usize| Expr::Column(Column::new(Some(name.to_owned()), column_name(index)));
+        if !self.says_who_stands_out() {
+            return None;
+        }
+        let stands = column(self.standing_column());
+        let nullable: Vec<usize> = (0..self.keys).filter(|key| self.lists_null(*key)).collect();
+        match (self.spelled, nullable.as_slice()) {
+            (true, []) => None,
+            (true, nullable) => {
+                let named = nullable.iter().map(|key| column(*key).is_not_null()).reduce(Expr::and);
+                named.map(|named| named.or(stands))
+            }
+            (false, _) => Some(stands),
+        }
+    }
+
+    fn lists_null(&self, key: usize) -> bool {
+        self.public_groups
+            .as_ref()
+            .and_then(|g| g.get(key))
+            .is_some_and(|values| values.iter().any(ScalarValue::is_null))
+    }
+}
+
+/// `aggregate` over released groups `below`: it counts the groups that stand out, except that sums take in all of them, since
+/// what is noise there has no direction.
+pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: LogicalPlan) -> Result<Typed, Refusal> {
+    let mut carried = Carried { releases: &walk.releases.clone(), fresh: 0 };
+    let (input, standing) = carried.up(&below)?;
+    let standing = standing.into_iter().map(|column| coalesce(vec![Expr::Column(column), lit(true)]));
+    let Some(standing) = standing.reduce(Expr::and) else {
+        return walk.above(&LogicalPlan::Aggregate(aggregate.clone()), vec![Typed::Released(below)]);
+    };
+    let counted = aggregate.aggr_expr.iter().map(|expr| among(expr, &standing));
+    let mut exprs: Vec<Expr> = counted.collect();
+    let levels = aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
+    let grouped = !aggregate.group_expr.is_empty() && !levels;
+    let hidden = "__sekisho_any_standing";
+    if grouped {
+        exprs.push(bool_or_udaf().call(vec![standing]).alias(hidden));
+    }
+    let counted = built(Aggregate::try_new(Arc::new(input.clone()), aggregate.group_expr.clone(), exprs))?;
+    let Typed::Released(mut plan) = walk.above(&LogicalPlan::Aggregate(counted), vec![Typed::Released(input)])? else {
+        return Err(mixed("write it with fewer nested steps"));
+    };
+    let shown = columns(&plan).into_iter().take(aggregate.schema.fields().len());
+    let shown: Vec<Expr> = aggregate
+        .schema
+        .iter()
+        .zip(shown)
+        .map(|((relation, field), column)| column.alias_qualified(relation.cloned(), field.name()))
+        .collect();
+    if grouped {
+        let any = Expr::Column(Column::from_name(hidden));
+        plan = LogicalPlan::Filter(built(Filter::try_new(any, Arc::new(plan)))?);
+    }
+    Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(shown, Arc::new(plan)))?)))
+}
+
+/// `expr` over the rows alone that stand out; a sum as it is.
+fn among(expr: &Expr, standing: &Expr) -> Expr {
+    match expr {
+        Expr::Alias(alias) => {
+            let mut alias = alias.clone();
+            alias.expr = Box::new(among(&alias.expr, standing));
+            Expr::Alias(alias)
+        }
+        Expr::AggregateFunction(call) if call.func.name() == "sum" && !call.params.distinct => expr.clone(),
+        Expr::AggregateFunction(call) => {
+            let filter = match &call.params.filter {
+                Some(filter) => filter.as_ref().clone().and(standing.clone()),
+                None => standing.clone(),
+            };
+            let params = AggregateFunctionParams { filter: Some(Box::new(filter)), ..call.params.clone() };
+            Expr::AggregateFunction(AggregateFunction { params, ..call.clone() })
+        }
+        other => other.clone(),
+    }
+}
+
+/// Carries the columns that say which rows stand out up to an aggregate.
+struct Carried<'r> {
+    releases: &'r [Release],
+    fresh: usize,
+}
+
+impl Carried<'_> {
+    /// `plan` with all groups of the releases below it, and the columns that say of each row whether it stands out. What is
+    /// not walked through here keeps the rows that are shown.
+    fn up(&mut self, plan: &LogicalPlan) -> Result<(LogicalPlan, Vec<Column>), Refusal> {
+        match plan {
+            LogicalPlan::Projection(projection) => match released(projection) {
+                Some((index, scan)) => self.at_release(projection, index, scan),
+                None => {
+                    let (input, standing) = self.up(&projection.input)?;
+                    let carried = standing.iter().cloned().map(Expr::Column);
+                    let items = projection.expr.iter().cloned().chain(carried).collect();
+                    let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(input)))?);
+                    Ok((plan, standing))
+                }
+            },
+            LogicalPlan::SubqueryAlias(alias) => {
+                let (input, standing) = self.up(&alias.input)?;
+                let named = built(SubqueryAlias::try_new(Arc::new(input), alias.alias.clone()))?;
+                let requalified = |column: Column| Column::new(Some(alias.alias.clone()), column.name);
+                Ok((LogicalPlan::SubqueryAlias(named), standing.into_iter().map(requalified).collect()))
+            }
+            LogicalPlan::Filter(_) | LogicalPlan::Join(_) => {
+                let (mut inputs, mut standing) = (vec![], vec![]);
+                for input in plan.inputs() {
+                    let (input, columns) = self.up(input)?;
+                    inputs.push(input);
+                    standing.extend(columns);
+                }
+                Ok((built(plan.with_new_exprs(plan.expressions(), inputs))?, standing))
+            }
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.up(&sort.input),
+            other => Ok((other.clone(), vec![])),
+        }
+    }
+
+    fn at_release(
+        &mut self,
+        projection: &Projection,
+        index: usize,
+        scan: &Arc<LogicalPlan>,
+    ) -> Result<(LogicalPlan, Vec<Column>), Refusal> {
+        let release = self.releases.get(index).filter(|release| release.says_who_stands_out());
+        let Some(release) = release else { return Ok((LogicalPlan::Projection(projection.clone()), vec![])) };
+        let relation = scan.schema().iter().next().and_then(|(relation, _)| relation.cloned());
+        // The same release may stand on both sides of a join.
+        self.fresh += 1;
+        let name = format!("__sekisho_standing_{}", self.fresh);
+        let stands = Expr::Column(Column::new(relation, column_name(release.standing_column()))).alias(name.clone());
+        let items = projection.expr.iter().cloned().chain([stands]).collect();
+        let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(scan)))?);
+        Ok((plan, vec![Column::from_name(name)]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::{privacy::noise, terms::Loss};
+
+    fn mechanism(family: Family, scale: f64) -> Mechanism {
+        Mechanism {
+            release: 0,
+            target: Target::Partial(0),
+            family,
+            scale,
+            bound: 1,
+            groups: 1,
+            threshold: None,
+            ends: None,
+            half_width: scale,
+            unit: 1.0,
+            loss: Loss::zero(),
+        }
+    }
+
+    /// Of releases of nothing, as many as 1 in 100 may have a group that stands out; 400 of them at 500 cells are drawn, so
+    /// that more than 16 are a chance of 2e-6.
+    #[test]
+    fn groups_with_nobody_seldom_stand_out() {
+        const CELLS: usize = 500;
+        for (family, scale) in
+            [(Family::Gaussian, 3.0), (Family::Laplace, 2.0), (Family::Gaussian, 0.4), (Family::Laplace, 0.3)]
+        {
+            let mechanism = mechanism(family, scale);
+            let least = least(&mechanism, 500);
+            let mut releases = 0;
+            for _ in 0..400 {
+                let drawn = noise::add(&[0; CELLS], &mechanism, NonZeroUsize::MIN).unwrap();
+                releases += u32::from(drawn.iter().any(|n| super::super::facts::to_f64(*n) >= least));
+            }
+            assert!(releases <= 16, "{family:?} {scale}: {releases} of 400");
+        }
+    }
+
+    #[test]
+    fn what_stands_out_is_not_far_beyond_the_noise() {
+        let gaussian = least(&mechanism(Family::Gaussian, 10.0), 1_500);
+        assert!((42.0..47.0).contains(&gaussian), "{gaussian}");
+        let laplace = least(&mechanism(Family::Laplace, 10.0), 1_500);
+        assert!((115.0..125.0).contains(&laplace), "{laplace}");
+        assert!(least(&mechanism(Family::Gaussian, 1e-9), 1) <= 1.001);
+    }
+}
