@@ -6,6 +6,7 @@
 
 mod aggregate_call;
 mod canonical;
+mod carried;
 mod correlated;
 mod cut;
 mod display;
@@ -41,6 +42,7 @@ mod statistics;
 mod subqueries;
 mod times;
 mod typing;
+mod widths;
 mod windows;
 
 pub use exact::{Exact, Histogram};
