@@ -173,7 +173,13 @@ fn columns_shown(schema: &Schema) -> Vec<Shown> {
     let mut shown = Vec::new();
     let mut folded = Vec::new();
     for (column, field) in schema.fields().iter().enumerate() {
-        let interval = place(format!("{}_lo", field.name())).zip(place(format!("{}_hi", field.name())));
+        let [low, high] = ["lo", "hi"].map(|end| format!("{}_{end}", field.name()));
+        // Two columns of one name have their own ends behind them.
+        let stands = |at: usize, name: &String| schema.fields().get(at).is_some_and(|f| f.name() == name && numeric(f));
+        let interval = match stands(column + 1, &low) && stands(column + 2, &high) {
+            true => Some((column + 1, column + 2)),
+            false => place(low).zip(place(high)),
+        };
         let interval = interval.filter(|_| numeric(field));
         if let Some((lo, hi)) = interval {
             folded.extend([lo, hi]);

@@ -7,6 +7,7 @@
 mod aggregate_call;
 mod candidates;
 mod canonical;
+mod carried;
 mod correlated;
 mod cut;
 mod display;
@@ -43,6 +44,7 @@ mod statistics;
 mod subqueries;
 mod times;
 mod typing;
+mod widths;
 mod windows;
 
 pub use candidates::Candidates;

@@ -100,7 +100,7 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         true => display::non_negative(released, &walk.releases)?,
         false => released,
     };
-    let (finish, passed) = intervals::close(intervals::thread(&released, &walk.releases)?, asked.intervals)?;
+    let (finish, passed) = intervals::close(released, &walk.releases, asked.intervals)?;
     Ok(Analysis {
         releases: walk.releases,
         public_inputs: walk.public_inputs,

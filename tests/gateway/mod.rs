@@ -10,6 +10,7 @@ mod descriptions;
 mod doors;
 mod halts;
 pub(crate) mod house;
+mod intervals;
 mod refusals;
 mod replays;
 mod statistics;
