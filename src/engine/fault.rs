@@ -18,6 +18,9 @@ pub enum EngineFault {
     /// Columns are not what the plan promised.
     #[error("columns are not what the plan promised")]
     Shape,
+    /// A table about nobody has a text that is longer than those that a question may build.
+    #[error("a table about nobody has too long a text")]
+    LongText,
     /// More groups than ids.
     #[error("more groups than the engine can number")]
     TooManyGroups,

@@ -8,7 +8,11 @@ use std::{
 };
 
 use datafusion::{
-    arrow::{array::RecordBatch, compute::concat_batches, datatypes::Schema},
+    arrow::{
+        array::{ArrayRef, AsArray, RecordBatch},
+        compute::{concat_batches, kernels::length::length, max},
+        datatypes::{DataType, Int32Type, Int64Type, Schema},
+    },
     catalog::TableProvider,
     common::tree_node::{Transformed, TransformedResult},
     datasource::{MemTable, provider_as_source},
@@ -35,7 +39,7 @@ use super::{
     yielding::yielding,
 };
 use crate::{
-    privacy::{Analysis, Exact, Filled, Noisy, Release, placeholder},
+    privacy::{Analysis, BUILT_BYTES_MAX, Exact, Filled, Noisy, Release, placeholder},
     sql::{Standing, catalogued},
 };
 
@@ -70,7 +74,7 @@ pub struct Engine {
 
 /// Says whether an engine's work has come to rest: work that was dropped ends where it next yields, which a call of the
 /// engine over one batch does not.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct InUse(Weak<RuntimeEnv>);
 
 impl InUse {
@@ -215,7 +219,11 @@ impl Engine {
         let physical = self.physical(&self.optimised(plan)?, tables, filled, None).await?;
         let schema = physical.schema();
         let batches = collect(physical, self.state.task_ctx()).await.map_err(EngineFault::run)?;
-        positional(concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?)
+        let rows = concat_batches(&schema, &batches).map_err(|_| EngineFault::Shape)?;
+        match rows.columns().iter().all(short_texts) {
+            true => positional(rows),
+            false => Err(EngineFault::LongText),
+        }
     }
 
     pub(super) fn optimised(&self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineFault> {
@@ -233,6 +241,20 @@ impl Engine {
         let physical = self.state.query_planner().create_physical_plan(&bound, &self.state).await;
         physical.and_then(yielding).map_err(EngineFault::planned)
     }
+}
+
+/// Whether no text of a column is longer than a question may build: each may come to stand on every row of a person.
+fn short_texts(column: &ArrayRef) -> bool {
+    if !matches!(column.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
+        return true;
+    }
+    // Of texts it is in bytes.
+    let Ok(lengths) = length(column.as_ref()) else { return false };
+    let longest = match lengths.data_type() {
+        DataType::Int64 => max(lengths.as_primitive::<Int64Type>()),
+        _ => lengths.as_primitive_opt::<Int32Type>().and_then(max).map(i64::from),
+    };
+    longest.is_none_or(|bytes| u64::try_from(bytes).is_ok_and(|bytes| bytes <= BUILT_BYTES_MAX))
 }
 
 /// What stands for placeholders: public parts that were evaluated, and releases that were noised.

@@ -182,7 +182,7 @@ impl Gateway {
         let own = self.shares.enter(asking.principal.account()).await?;
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Refusal::Busy)?;
-        let held = Held::new((running, waiting, own), engine.in_use());
+        let mut held = Held::new((running, waiting, own), engine.in_use());
         // While it waited others may have failed.
         self.not_halted_under(asking.principal, permit).await?;
         let prepared = self.prepare(asking, &wanted.analysis, &tables).await?;
@@ -193,6 +193,7 @@ impl Gateway {
             Reserved::Own(priced, own) => return self.serve_own(&wanted, priced, own).await,
         };
         let leaving = wanted.deadline.begins();
+        held.begins(wanted.deadline.duration());
         // On disk: the charge and the admission. A crash from here on settles the charge as spent at the next start.
 
         // 4. The exact bounded sums, sealed; then noise. A halt ends it. What it comes to is known to nobody before the

@@ -186,6 +186,11 @@ impl Deadline {
         self.rung.map(Rung::seconds)
     }
 
+    /// None where the answer leaves at once.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        self.rung.map(Rung::duration)
+    }
+
     /// `open` or `closed`.
     pub(super) fn time_channel(&self) -> &'static str {
         self.release.time_channel()

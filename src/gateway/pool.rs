@@ -17,6 +17,7 @@ use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::Instant,
 };
 
 use crate::{
@@ -58,29 +59,57 @@ impl Shares {
 }
 
 /// Places that are given back when the work that they were for has come to rest, however early it was dropped: a thread that
-/// is still busy is nobody else's place, and makes nobody else's question miss its deadline.
+/// is still busy is nobody else's place, and makes nobody else's question miss its deadline. How long work about persons
+/// takes to come to rest is told by powers of four of its deadline alone: whoever waits for the place sees no other instant.
 pub(super) struct Held<P: Send + 'static> {
     places: Option<P>,
     in_use: InUse,
+    /// When the work began, and how long it has.
+    timed: Option<(Instant, Duration)>,
 }
 
 impl<P: Send + 'static> Held<P> {
     pub(super) fn new(places: P, in_use: InUse) -> Self {
-        Self { places: Some(places), in_use }
+        Self { places: Some(places), in_use, timed: None }
     }
+
+    /// From here on the work is about persons, and has `time`; without one, answers leave as soon as they are made.
+    pub(super) fn begins(&mut self, time: Option<Duration>) {
+        self.timed = time.map(|time| (Instant::now(), time));
+    }
+}
+
+/// The first instant, from `now` on, at which it may be looked whether work has come to rest that began at `begun`: once it
+/// has had its time, and so often four times as much.
+fn next_look(begun: Instant, time: Duration, now: Instant) -> Instant {
+    let mut at = time;
+    while begun + at < now {
+        at = at.saturating_mul(4);
+    }
+    begun + at
 }
 
 impl<P: Send + 'static> Drop for Held<P> {
     fn drop(&mut self) {
-        let (Some(places), in_use) = (self.places.take(), self.in_use.clone()) else { return };
-        if in_use.ended() {
+        let (Some(places), in_use, timed) = (self.places.take(), self.in_use.clone(), self.timed) else { return };
+        let early = timed.is_some_and(|(begun, time)| Instant::now() < begun + time);
+        if in_use.ended() && !early {
             return;
         }
         // Without a runtime nothing runs any more either.
         if let Ok(threads) = Handle::try_current() {
             threads.spawn(async move {
-                while !in_use.ended() {
-                    tokio::time::sleep(LOOK_EVERY).await;
+                loop {
+                    match timed {
+                        // A moment after the last look, or it would be the next.
+                        Some((begun, time)) => {
+                            tokio::time::sleep_until(next_look(begun, time, Instant::now() + LOOK_EVERY)).await;
+                        }
+                        None => tokio::time::sleep(LOOK_EVERY).await,
+                    }
+                    if in_use.ended() {
+                        break;
+                    }
                 }
                 drop(places);
             });
@@ -155,6 +184,33 @@ mod tests {
         drop(held);
         let _again = shares.enter(&hanako).await.unwrap();
         assert_eq!(shares.accounts.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn whether_work_has_come_to_rest_is_looked_at_by_powers_of_four_of_its_time() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        for (after, look) in [(0, 1000), (999, 1000), (1000, 1000), (1001, 4000), (4001, 16_000), (200_000, 256_000)] {
+            let now = begun + Duration::from_millis(after);
+            assert_eq!(next_look(begun, second, now), begun + Duration::from_millis(look), "{after}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_at_such_an_instant_however_early_its_work_ended() {
+        let shares = Shares::of_each(1);
+        let hanako: AccountName = "hanako".parse().unwrap();
+        let time = Duration::from_millis(300);
+        // Of work that has ended at once; dropped in time, and once after it.
+        for (dropped_after, free_after) in [(0, 300), (100, 300), (400, 400)] {
+            let begun = Instant::now();
+            let mut held = Held::new(shares.enter(&hanako).await.unwrap(), InUse::default());
+            held.begins(Some(time));
+            tokio::time::sleep(Duration::from_millis(dropped_after)).await;
+            drop(held);
+            drop(shares.enter(&hanako).await.unwrap());
+            let waited = begun.elapsed().as_millis();
+            assert!(waited >= free_after, "dropped after {dropped_after}: {waited}");
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ const PLACES_OF_ONE: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long may one work take.
 const TIME_MAX: Duration = Duration::from_secs(30);
+/// The limit of a text that a question computes from public tables and puts beside persons' rows.
+const LONG_TEXT: &str = "texts of at most 4,096 bytes beside persons' rows; shorten them with left(x, 1024)";
 /// The limit that a longer one has met, in words.
 pub(super) const TOO_LONG: &str =
     "more than 30 seconds for what reads no rows of persons; join fewer public tables, or filter them first";
@@ -128,7 +130,10 @@ impl Gateway {
             true => preparing.await,
             false => self.in_public(asking, preparing).await?,
         };
-        prepared.map_err(|fault| failed(&fault))
+        prepared.map_err(|fault| match fault {
+            EngineFault::LongText => Refusal::TooComplex { limit: LONG_TEXT.into() },
+            fault => failed(&fault),
+        })
     }
 
     /// The last steps, over released values alone.

@@ -156,16 +156,23 @@ pub fn reserve(
 ) -> Result<Asked, LedgerFault> {
     let mut after = Vec::new();
     let mut refused = Vec::new();
-    for name in scope.caps(charge) {
+    let takes_from = scope.caps(charge);
+    // What costs the persons nothing more is refused where a fresh answer would be: else it would tell that somebody has
+    // asked before.
+    for name in charge.caps() {
         let before = held(connection, &name)?;
         // A sum beyond the ledger's integers is beyond every cap.
         match before.committed.plus(&charge.loss) {
-            Ok(total) if before.cap.admits(&total) => after.push((name.clone(), total)),
+            Ok(total) if before.cap.admits(&total) => {
+                if takes_from.contains(&name) {
+                    after.push((name.clone(), total));
+                }
+            }
             _ => refused.push(name.clone()),
         }
     }
     if !refused.is_empty() {
-        return Ok(Asked::Refused { left: left(connection, charge, scope, &refused)? });
+        return Ok(Asked::Refused { left: left(connection, charge, Scope::Fresh, &refused)? });
     }
     for (name, total) in &after {
         tables::write_committed(connection, name, total)?;

@@ -76,7 +76,22 @@ fn an_analyst_refused_by_the_own_permit_reads_what_the_permit_leaves() {
     let Asked::Refused { left } = reserve(&c, EntryNumber(1), &pure(0.5), Scope::Fresh).unwrap() else { panic!() };
     assert!((left - 0.3).abs() < 1e-6, "a wider cap refuses, too: the least of all, {left}");
     let Asked::Refused { left } = reserve(&c, EntryNumber(1), &pure(0.5), Scope::Again).unwrap() else { panic!() };
-    assert!((left - 0.4).abs() < 1e-6, "{left}");
+    assert!((left - 0.3).abs() < 1e-6, "as for a fresh answer: {left}");
+}
+
+#[test]
+fn an_answer_is_sold_again_where_a_fresh_one_would_be() {
+    for wide in 0..4 {
+        let c = books();
+        let mut caps = [9.0; 4];
+        caps[wide] = 0.3;
+        declare_all(&c, caps);
+        let [again, fresh] =
+            [Scope::Again, Scope::Fresh].map(|scope| reserve(&c, EntryNumber(1), &pure(0.5), scope).unwrap());
+        assert_eq!(again, fresh, "cap {wide}: what is denied tells nobody whether it was asked before");
+        assert!(matches!(again, Asked::Refused { .. }));
+        assert!(figures(&c).iter().all(|held| held.committed == Loss::zero()));
+    }
 }
 
 #[test]

@@ -552,7 +552,7 @@ pub(super) fn short_enough(bytes: u64) -> Result<u64, Refusal> {
 }
 
 /// The most bytes of a text that a question builds.
-pub(super) const BUILT_BYTES_MAX: u64 = 4096;
+pub const BUILT_BYTES_MAX: u64 = 4096;
 
 /// Whether TRY_CAST between these types fails on some values in place of giving NULL. Numbers are days or units of a time
 /// as they stand.

@@ -16,7 +16,7 @@ use super::{
     cut,
     expression::{Scope, refused},
     facts::Facts,
-    laterals, listed, subqueries,
+    laterals, listed, references, subqueries,
     typing::{Defaults, Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -254,13 +254,15 @@ fn public(
     if join.null_equality != NullEquality::NullEqualsNothing {
         return Err(mixed("join with ="));
     }
+    let of_mine = |(l, r): &'_ (Expr, Expr)| if owned_left { l.clone() } else { r.clone() };
+    let reference = references::linked(&owned, &public, join.on.iter().map(of_mine).collect::<Vec<_>>().iter())?;
     let unique = cut::unique_columns(&public);
     let rows_public = cut::rows(&public);
     let public_schema = Arc::clone(public.schema());
     // A row of the persons that finds no public one has NULL there.
     let missing = join.join_type != JoinType::Inner;
-    let public_facts: Vec<Facts> =
-        listed::facts(&public).into_iter().map(|f| Facts { nullable: f.nullable || missing, ..f }).collect();
+    let beside = |f: Facts| Facts { nullable: f.nullable || missing, place: f.place || reference, ..f };
+    let public_facts: Vec<Facts> = listed::facts(&public).into_iter().map(beside).collect();
     let input = walk.public_input(public)?;
     let mut on = vec![];
     let mut single = false;

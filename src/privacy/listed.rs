@@ -19,7 +19,7 @@ use datafusion::{
 
 use super::{
     expression::Scope,
-    facts::{Facts, number},
+    facts::{Facts, PLAIN_BYTES, number},
     group_keys::constant,
     range::Range,
     subqueries,
@@ -63,7 +63,9 @@ fn of_values(values: &Values) -> Vec<Facts> {
             let lo = numbers.iter().copied().fold(f64::INFINITY, f64::min);
             Range::new(lo, numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max))
         });
-        Facts { nullable: !nulls.is_empty(), range, domain: Some(known.into()), ..Facts::unknown() }
+        let lengths = known.iter().filter_map(|value| value.try_as_str().flatten()).map(str::len);
+        let text_bytes = lengths.max().map_or(PLAIN_BYTES, |bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
+        Facts { nullable: !nulls.is_empty(), range, domain: Some(known.into()), text_bytes, ..Facts::unknown() }
     };
     values.schema.fields().iter().enumerate().map(|(index, field)| column(index, field.data_type())).collect()
 }

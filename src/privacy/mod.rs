@@ -50,6 +50,7 @@ mod windows;
 pub use candidates::Candidates;
 pub use exact::{Exact, Histogram};
 pub use explain::{Explained, explain};
+pub use expression::BUILT_BYTES_MAX;
 pub use facts::Origin;
 pub use grid::Grid;
 pub use intervals::Passed;

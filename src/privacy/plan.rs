@@ -7,12 +7,17 @@ use std::{
     ops::Range,
 };
 
-use datafusion::{arrow::array::RecordBatch, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
+use datafusion::{
+    arrow::array::RecordBatch,
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    logical_expr::{Expr, LogicalPlan},
+};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display, intervals,
-    noise, output, placeholder,
+    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display,
+    expression::BUILT_BYTES_MAX,
+    intervals, noise, output, placeholder,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -86,6 +91,7 @@ impl Hasher for Core {
 /// # Errors
 /// [`Refusal`] with the fix for every step or expression that the analyser does not know to be safe.
 pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<Analysis, Refusal> {
+    short_texts(question.plan())?;
     let mut walk = Walk::new(bounds, asked);
     let released = match walk.node(question.plan())? {
         Typed::Released(plan) => plan,
@@ -108,6 +114,30 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         passed,
         population_max: bounds.population_max,
     })
+}
+
+/// What a question writes out may come to stand on every row of a person: it is as short as what it may build.
+fn short_texts(plan: &LogicalPlan) -> Result<(), Refusal> {
+    let mut longest = 0;
+    let _ = plan.apply_with_subqueries(|step| {
+        step.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Literal(value, _) = e {
+                    let text = value.try_as_str().flatten().map_or(0, str::len);
+                    longest = longest.max(text);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    match u64::try_from(longest).is_ok_and(|bytes| bytes <= BUILT_BYTES_MAX) {
+        true => Ok(()),
+        false => Err(Refusal::TooComplex {
+            limit: format!(
+                "a text in a question about persons has at most {BUILT_BYTES_MAX} bytes; join a list instead"
+            ),
+        }),
+    }
 }
 
 /// Steps that the rewriting may make of the steps asked.

@@ -6,10 +6,16 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, expr::AggregateFunctionParams},
+    logical_expr::{
+        Cast, Expr, ExprSchemable, LogicalPlan, TryCast,
+        expr::{AggregateFunctionParams, Alias},
+    },
 };
 
-use super::{expression::compares, typing::mixed};
+use super::{
+    expression::compares,
+    typing::{Owned, mixed},
+};
 use crate::{
     sql::{Standing, catalogued},
     terms::Refusal,
@@ -55,6 +61,38 @@ pub(super) fn checked(plan: &LogicalPlan) -> Result<bool, Refusal> {
         _ => harmless(plan, &plan.expressions())?,
     }
     Ok(reads)
+}
+
+/// Whether `plan`, to be put beside persons' rows where `mine` of theirs equals a column of it, reads such a table. It then
+/// says something of the persons' own places alone: without a link it would tell whether some row of it exists, which may
+/// have come with one person, by as many rows as all persons have.
+///
+/// # Errors
+/// [`Refusal::PersonsMixed`] where nothing of `mine` is such a link; and as [`harmless`].
+pub(super) fn linked<'e>(
+    owned: &Owned,
+    plan: &LogicalPlan,
+    mut mine: impl Iterator<Item = &'e Expr>,
+) -> Result<bool, Refusal> {
+    if !checked(plan)? {
+        return Ok(false);
+    }
+    match mine.any(|expr| links(owned, expr)) {
+        true => Ok(true),
+        false => Err(mixed(
+            "a reference table is joined, or compared in a subquery, by the link that leads to its rows, such as \
+             care_site_id",
+        )),
+    }
+}
+
+fn links(owned: &Owned, expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(column) => owned.scope().facts_of(column).is_ok_and(|facts| facts.place),
+        Expr::Alias(Alias { expr: inner, .. }) => links(owned, inner),
+        Expr::Cast(Cast { expr: inner, .. }) | Expr::TryCast(TryCast { expr: inner, .. }) => links(owned, inner),
+        _ => false,
+    }
 }
 
 /// A key, or one of the aggregates that no value makes fail.

@@ -122,6 +122,14 @@ fn repeated(pattern: &str) -> u64 {
     counts.filter_map(largest).fold(1, |all, count| all.saturating_mul(count.max(1)))
 }
 
+/// The same where classes of thousands of characters stand in the pattern, each of which is a large pattern itself.
+const REPEATED_CLASSES_MAX: u64 = 8;
+
+fn repeated_max(pattern: &str) -> u64 {
+    let large = ["\\w", "\\W", "\\p", "\\P", "\\S", "\\D"];
+    if large.iter().any(|class| pattern.contains(class)) { REPEATED_CLASSES_MAX } else { REPEATED_MAX }
+}
+
 /// The most bytes of a pattern.
 const PATTERN_BYTES_MAX: usize = 1024;
 
@@ -135,7 +143,7 @@ pub(super) fn pattern_compiles(pattern: &Expr) -> bool {
     match pattern {
         Expr::Literal(value, _) if value.is_null() => true,
         Expr::Literal(ScalarValue::Utf8(Some(text)), _)
-            if text.len() <= PATTERN_BYTES_MAX && repeated(text) <= REPEATED_MAX =>
+            if text.len() <= PATTERN_BYTES_MAX && repeated(text) <= repeated_max(text) =>
         {
             matches(Operator::RegexMatch) && matches(Operator::RegexIMatch)
         }

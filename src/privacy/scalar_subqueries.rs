@@ -20,7 +20,7 @@ use super::{
     expression::refused,
     facts::Facts,
     joins::{keyed, lone_side, of_one_dataset},
-    outer_values, per_person,
+    outer_values, per_person, references,
     subqueries::{Right, any, with_one_row},
     typing::{Owned, Typed, Walk, built, columns, mixed},
 };
@@ -33,6 +33,7 @@ pub(super) fn lone(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Res
         Typed::Public(plan) | Typed::Reference(plan) | Typed::Released(plan) => plan,
         Typed::Owned(_) => return Err(refused("a subquery that yields persons' rows", "aggregate in it")),
     };
+    references::linked(&owned, &plan, std::iter::empty())?;
     let value = columns(&plan).into_iter().next().ok_or_else(|| refused("a subquery", "select one column"))?;
     let function = |name| vocabulary().aggregate(name).ok_or_else(|| refused(name, "it is missing"));
     let of = vec![
@@ -149,6 +150,7 @@ fn scalar_of_public(
     item: &Expr,
     aggregate: &Aggregate,
 ) -> Result<(Owned, Expr), Refusal> {
+    references::linked(&owned, &plan, pairs.iter().map(|(l, _)| l))?;
     let (mut groups, mut on): (Vec<Expr>, Vec<(Expr, usize)>) = (vec![], vec![]);
     for (l, r) in pairs {
         let place = groups.iter().position(|g| *g == r).unwrap_or_else(|| {

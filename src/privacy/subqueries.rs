@@ -24,7 +24,7 @@ use super::{
     expression::{Scope, refused},
     facts::Facts,
     joins::{keyed, lone_side, of_one_dataset},
-    scalar_subqueries,
+    references, scalar_subqueries,
     typing::{Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::{sql::vocabulary, terms::Refusal};
@@ -341,6 +341,7 @@ fn mark_of_public(
     pairs: Vec<(Expr, Expr)>,
     rest: Vec<Expr>,
 ) -> Result<(Owned, Expr), Refusal> {
+    references::linked(&owned, &plan, pairs.iter().map(|(l, _)| l))?;
     let rows = cut::rows(&plan).unwrap_or(u64::MAX);
     let mut right = Right::new(walk);
     let mut on = vec![];

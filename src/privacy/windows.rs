@@ -14,7 +14,7 @@ use datafusion::{
     logical_expr::{
         AggregateUDF, Case, Expr, LogicalPlan, Projection, SortExpr, Window, WindowFrame, WindowFrameBound,
         WindowFrameUnits, WindowFunctionDefinition, WindowUDF,
-        expr::{WindowFunction, WindowFunctionParams},
+        expr::{NullTreatment, WindowFunction, WindowFunctionParams},
         lit,
     },
 };
@@ -197,6 +197,11 @@ impl One<'_, '_> {
         over: Over,
     ) -> Result<(Expr, Facts), Refusal> {
         let name = function.name().to_owned();
+        // The engine looks for them anew from each row: the square of a person's rows.
+        if params.null_treatment == Some(NullTreatment::IgnoreNulls) && !matches!(&*name, "first_value" | "last_value")
+        {
+            return Err(refused("IGNORE NULLS", "leave it out, and take the rows with WHERE x IS NOT NULL"));
+        }
         if params.distinct || params.filter.is_some() {
             return Err(refused(&name, "without DISTINCT or FILTER"));
         }
@@ -375,7 +380,7 @@ impl One<'_, '_> {
         fun: WindowFunctionDefinition,
         args: Vec<Expr>,
         over: Over,
-        null_treatment: Option<datafusion::logical_expr::expr::NullTreatment>,
+        null_treatment: Option<NullTreatment>,
     ) -> Expr {
         let name = self.walk.fresh("window");
         let params = WindowFunctionParams {

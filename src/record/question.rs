@@ -189,7 +189,7 @@ impl Books {
     pub(super) fn reserve_in(&self, charge: Charge, question: Admission, scope: Scope) -> Result<Reservation, Denied> {
         self.write(move |w| {
             belongs_together(w, &charge, &question)?;
-            if let (Some(share), Scope::Fresh) = (w.interval_share, scope)
+            if let Some(share) = w.interval_share
                 && !ledger::within_interval(w.connection, &charge, share).map_err(BooksFault::from)?
             {
                 return Err(Denied::Interval);

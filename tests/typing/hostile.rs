@@ -190,6 +190,43 @@ async fn what_is_known_from_the_records_alone_is_not_read_before_the_charge() {
     assert!(shapes.engine.prepare(&analysis, &tables("concept")).await.is_err(), "the other kind is");
 }
 
+/// Whether some row of such a table exists, which may have come with one person, is told by no join that all persons pass.
+#[tokio::test]
+async fn a_reference_table_is_asked_by_the_link_of_persons_alone() {
+    let shapes = Shapes::omop();
+    let persons = |condition: &str| format!("SELECT COUNT(*) FROM person p WHERE {condition}");
+    for sql in [
+        persons("EXISTS (SELECT 1 FROM location l WHERE l.state = 'Atlantis')"),
+        persons("NOT EXISTS (SELECT 1 FROM location l WHERE l.city = 'Atlantis')"),
+        persons("'Atlantis' IN (SELECT state FROM location)"),
+        persons("p.year_of_birth IN (SELECT location_id FROM location)"),
+        persons("(SELECT MIN(l.state) FROM location l WHERE l.city = 'Atlantis') = 'Atlantis'"),
+        persons("(SELECT COUNT(*) FROM location l WHERE l.location_id = p.year_of_birth) > 0"),
+        persons("EXISTS (SELECT 1 FROM location l WHERE l.location_id >= p.location_id AND l.state = 'Atlantis')"),
+        "SELECT COUNT(*) FROM person p CROSS JOIN location l WHERE l.state = 'Atlantis'".to_owned(),
+        "SELECT COUNT(*) FROM person p JOIN location l ON l.state = 'Atlantis'".to_owned(),
+        "SELECT COUNT(*) FROM person p LEFT JOIN location l ON l.location_id > p.location_id".to_owned(),
+        "SELECT COUNT(DISTINCT l.state) FROM person p, location l".to_owned(),
+        "SELECT l.state, COUNT(*) FROM person p CROSS JOIN location l GROUP BY l.state".to_owned(),
+    ] {
+        let refusal = shapes.typed(&sql).err().unwrap_or_else(|| panic!("typed: {sql}"));
+        assert_eq!(refusal.code(), "persons_mixed", "{sql}: {refusal}");
+    }
+    for sql in [
+        persons("EXISTS (SELECT 1 FROM location l WHERE l.location_id = p.location_id AND l.state = 'Tokyo')"),
+        persons("p.location_id IN (SELECT location_id FROM location WHERE state = 'Tokyo')"),
+        persons("(SELECT MIN(l.state) FROM location l WHERE l.location_id = p.location_id) = 'Tokyo'"),
+        "SELECT l.state, COUNT(*) FROM visit_occurrence v JOIN care_site c ON c.care_site_id = v.care_site_id
+         LEFT JOIN location l ON l.location_id = c.location_id GROUP BY l.state"
+            .to_owned(),
+        "SELECT COUNT(*) FROM (SELECT person_id, location_id AS place FROM person) p
+         JOIN (SELECT location_id AS id, state FROM location WHERE state LIKE 'T%') l ON l.id = p.place"
+            .to_owned(),
+    ] {
+        assert!(shapes.typed(&sql).is_ok(), "{sql}: {:?}", shapes.typed(&sql).err());
+    }
+}
+
 /// What is refused in words, whatever the rows: over rows it would fail, or take memory or time, where a row exists alone.
 #[tokio::test]
 async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
@@ -201,6 +238,12 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
     let framed = |frame: &str| {
         format!(
             "SELECT COUNT(*) FROM (SELECT COUNT(*) OVER (PARTITION BY person_id ORDER BY visit_start_date {frame}) AS n \
+             FROM visit_occurrence) AS w WHERE n > 1"
+        )
+    };
+    let shifted = |call: &str| {
+        format!(
+            "SELECT COUNT(*) FROM (SELECT {call} OVER (PARTITION BY person_id ORDER BY visit_start_date) AS n \
              FROM visit_occurrence) AS w WHERE n > 1"
         )
     };
@@ -231,6 +274,30 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
         ("function_not_allowed", visits(format!("regexp_instr({padded}, 'a.*b|a') > 1"))),
         ("function_not_allowed", visits(format!("regexp_replace({padded}, 'a.*b|a', '', 'g') = ''"))),
         ("function_not_allowed", visits(format!("{text} LIKE '{}'", "_".repeat(2000)))),
+        ("function_not_allowed", visits(format!("{padded} ~ '(\\w\\W?){{30,60}}z'"))),
+        (
+            "too_complex",
+            visits(format!("CASE WHEN visit_concept_id > 3 THEN '{}' ELSE {text} END > '4'", "5".repeat(5000))),
+        ),
+        ("too_complex", visits(format!("strpos('{}', {text}) > 0", "5".repeat(5000)))),
+        ("too_complex", visits(format!("btrim({text}, '{}') = ''", "5".repeat(5000)))),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM visit_occurrence v CROSS JOIN (VALUES ('{}')) AS l(t) WHERE l.t > {text}",
+                "5".repeat(5000)
+            ),
+        ),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM visit_occurrence v CROSS JOIN (VALUES ('{}')) AS l(t) WHERE (l.t || {text}) > '5'",
+                "5".repeat(4095)
+            ),
+        ),
+        ("function_not_allowed", shifted("nth_value(visit_concept_id, 9000) IGNORE NULLS")),
+        ("function_not_allowed", shifted("lag(visit_concept_id, 9000) IGNORE NULLS")),
+        ("function_not_allowed", shifted("lead(visit_concept_id) IGNORE NULLS")),
         ("function_not_allowed", longest),
     ] {
         let verdict = shapes.verdict(&sql).await;

@@ -33,6 +33,10 @@ pub(super) const STEPS: &[(&str, &str)] = &[
         "reference tables are never answered alone; join them to a table of persons",
         "参照表だけの質問には答えられません。個人の表と結合してください",
     ),
+    (
+        "a reference table is joined, or compared in a subquery, by the link that leads to its rows, such as care_site_id",
+        "参照表は、care_site_id のように、その行を指す列で結合するか、サブクエリで比較してください",
+    ),
     ("a public question needs no release", "公開の表だけの質問に、雑音は要りません"),
     (
         "fewer joins of persons, or fewer subqueries inside one another",
