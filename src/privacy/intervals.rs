@@ -242,8 +242,8 @@ impl Thread<'_> {
                 }
             });
         }
-        // Behind the outputs may stand whether a group stands out.
-        standings.resize(projection.expr.len(), Standing::Unknown);
+        // Behind the outputs may stand whether a group stands out: which rows are shown is taken as given.
+        standings.resize(projection.expr.len(), Standing::Exact);
         let plan = LogicalPlan::Projection(Projection::try_new(items, Arc::clone(&projection.input)).ok()?);
         Some(Threaded { plan, columns: standings, public: false })
     }
