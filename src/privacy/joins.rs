@@ -16,7 +16,7 @@ use super::{
     cut,
     expression::{Scope, refused},
     facts::Facts,
-    laterals, listed, references, subqueries,
+    laterals, listed, references, standing, subqueries,
     typing::{Defaults, Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -38,7 +38,7 @@ pub(super) fn join(walk: &mut Walk<'_>, join: &Join) -> Result<Typed, Refusal> {
         (Typed::Public(plan) | Typed::Reference(plan) | Typed::Released(plan), Typed::Owned(owned)) => {
             public(walk, join, owned, plan, false).map(Typed::Owned)
         }
-        (left, right) => walk.above(&LogicalPlan::Join(join.clone()), vec![left, right]),
+        (left, right) => standing::join(walk, join, left, right),
     }
 }
 

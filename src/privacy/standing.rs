@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{Column, ScalarValue},
+    common::{Column, JoinType, ScalarValue},
     functions::core::expr_fn::coalesce,
     functions_aggregate::bool_and_or::bool_or_udaf,
     logical_expr::{
-        Aggregate, Expr, Filter, LogicalPlan, Projection, SubqueryAlias,
+        Aggregate, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias,
         expr::{AggregateFunction, AggregateFunctionParams},
         lit,
     },
@@ -91,9 +91,10 @@ impl Release {
         self.keys > 0 && self.public_groups.is_some() && self.partials.iter().any(|partial| !partial.picks())
     }
 
-    /// Where the batch says so.
-    fn standing_column(&self) -> usize {
-        self.outputs.len().saturating_mul(2)
+    /// Where the batch says so, over the columns of the scan called `name`.
+    fn stands_out(&self, name: &str) -> Expr {
+        let column = column_name(self.outputs.len().saturating_mul(2));
+        Expr::Column(Column::new(Some(name.to_owned()), column))
     }
 
     /// What holds of the groups that are shown, over the columns of the scan called `name`; `None` where all are.
@@ -102,7 +103,7 @@ impl Release {
         if !self.says_who_stands_out() {
             return None;
         }
-        let stands = column(self.standing_column());
+        let stands = self.stands_out(name);
         let nullable: Vec<usize> = (0..self.keys).filter(|key| self.lists_null(*key)).collect();
         match (self.spelled, nullable.as_slice()) {
             (true, []) => None,
@@ -125,7 +126,7 @@ impl Release {
 /// `aggregate` over released groups `below`: it counts the groups that stand out, except that sums take in all of them, since
 /// what is noise there has no direction.
 pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: LogicalPlan) -> Result<Typed, Refusal> {
-    let mut carried = Carried { releases: &walk.releases.clone(), fresh: 0 };
+    let mut carried = Carried::new(walk, What::StandsOut);
     let (input, standing) = carried.up(&below)?;
     let standing = standing.into_iter().map(|column| coalesce(vec![Expr::Column(column), lit(true)]));
     let Some(standing) = standing.reduce(Expr::and) else {
@@ -157,6 +158,37 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: Logic
     Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(shown, Arc::new(plan)))?)))
 }
 
+/// `join` of what released values are in. A row is shown where the side that is always there is, or either of two that must
+/// meet: what is missing on the other side for being small would else count as nothing.
+pub(super) fn join(walk: &mut Walk<'_>, join: &Join, left: Typed, right: Typed) -> Result<Typed, Refusal> {
+    let written = LogicalPlan::Join(join.clone());
+    let (of_left, of_right) = match join.join_type {
+        JoinType::Inner | JoinType::Full => (true, true),
+        JoinType::Left => (true, false),
+        JoinType::Right => (false, true),
+        _ => return walk.above(&written, vec![left, right]),
+    };
+    let mut carried = Carried::new(walk, What::IsShown);
+    let mut whole = |side: Typed| match side {
+        Typed::Released(plan) => carried.up(&plan).map(|(plan, shown)| (Typed::Released(plan), shown)),
+        other => Ok((other, vec![])),
+    };
+    let ((left, shown_left), (right, shown_right)) = (whole(left)?, whole(right)?);
+    if shown_left.is_empty() && shown_right.is_empty() {
+        return walk.above(&written, vec![left, right]);
+    }
+    let Typed::Released(mut plan) = walk.above(&written, vec![left, right])? else {
+        return Err(mixed("write it with fewer nested steps"));
+    };
+    let sides = [(of_left, shown_left), (of_right, shown_right)];
+    let shown = sides.into_iter().filter(|(counts, _)| *counts).flat_map(|(_, shown)| shown);
+    if let Some(any) = shown.map(|column| coalesce(vec![Expr::Column(column), lit(false)])).reduce(Expr::or) {
+        plan = LogicalPlan::Filter(built(Filter::try_new(any, Arc::new(plan)))?);
+    }
+    let items = join.schema.iter().map(|field| Expr::Column(Column::from(field))).collect();
+    Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?)))
+}
+
 /// `expr` over the rows alone that stand out; a sum as it is.
 fn among(expr: &Expr, standing: &Expr) -> Expr {
     match expr {
@@ -178,13 +210,27 @@ fn among(expr: &Expr, standing: &Expr) -> Expr {
     }
 }
 
-/// Carries the columns that say which rows stand out up to an aggregate.
-struct Carried<'r> {
-    releases: &'r [Release],
-    fresh: usize,
+/// What is said of a row.
+#[derive(Clone, Copy)]
+enum What {
+    StandsOut,
+    IsShown,
 }
 
-impl Carried<'_> {
+/// Carries columns that say so up to an aggregate or a join.
+struct Carried {
+    releases: Vec<Release>,
+    what: What,
+    /// Of the columns' names, with a number behind: the same release may stand on both sides of a join.
+    stem: String,
+    named: usize,
+}
+
+impl Carried {
+    fn new(walk: &mut Walk<'_>, what: What) -> Self {
+        Self { releases: walk.releases.clone(), what, stem: walk.fresh("standing"), named: 0 }
+    }
+
     /// `plan` with all groups of the releases below it, and the columns that say of each row whether it stands out. What is
     /// not walked through here keeps the rows that are shown.
     fn up(&mut self, plan: &LogicalPlan) -> Result<(LogicalPlan, Vec<Column>), Refusal> {
@@ -227,12 +273,16 @@ impl Carried<'_> {
     ) -> Result<(LogicalPlan, Vec<Column>), Refusal> {
         let release = self.releases.get(index).filter(|release| release.says_who_stands_out());
         let Some(release) = release else { return Ok((LogicalPlan::Projection(projection.clone()), vec![])) };
-        let relation = scan.schema().iter().next().and_then(|(relation, _)| relation.cloned());
-        // The same release may stand on both sides of a join.
-        self.fresh += 1;
-        let name = format!("__sekisho_standing_{}", self.fresh);
-        let stands = Expr::Column(Column::new(relation, column_name(release.standing_column()))).alias(name.clone());
-        let items = projection.expr.iter().cloned().chain([stands]).collect();
+        let relation = scan.schema().iter().next().and_then(|(relation, _)| relation.map(ToString::to_string));
+        let scanned = relation.ok_or_else(|| mixed("write it with fewer nested steps"))?;
+        let said = match self.what {
+            What::StandsOut => Some(release.stands_out(&scanned)),
+            What::IsShown => release.shown(&scanned),
+        };
+        let Some(said) = said else { return Ok((LogicalPlan::Projection(projection.clone()), vec![])) };
+        self.named += 1;
+        let name = format!("{}_{}", self.stem, self.named);
+        let items = projection.expr.iter().cloned().chain([said.alias(name.clone())]).collect();
         let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(scan)))?);
         Ok((plan, vec![Column::from_name(name)]))
     }

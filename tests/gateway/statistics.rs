@@ -134,6 +134,34 @@ async fn groups_that_the_question_names_are_shown_whoever_is_in_them() {
     assert_eq!(asker.ask(labels).await.rows().len(), 3);
 }
 
+/// What is too small to stand out is no reason for a 0 beside what it is compared with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_group_stands_beside_the_large_one_that_it_is_joined_to() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "2").await;
+    let yearly = |condition: &str| {
+        format!(
+            "SELECT EXTRACT(year FROM visit_start_date) AS y, COUNT(*) AS n FROM demo.visit_occurrence {condition} GROUP BY 1"
+        )
+    };
+    let (few, all) = (yearly("WHERE visit_concept_id = 262"), yearly(""));
+    let joined = format!("SELECT a.y, f.n AS few, a.n AS every FROM ({all}) a LEFT JOIN ({few}) f ON f.y = a.y");
+    let beside = asker.ask(&joined).await;
+    let years = beside.by_key("every");
+    assert!((3..40).contains(&years.len()), "a row for each year that stands out: {years:?}");
+    assert!(beside.numbers("few").iter().all(Option::is_some), "{:?}", beside.rows());
+    let either = format!("SELECT a.y, f.n AS few, a.n AS every FROM ({all}) a JOIN ({few}) f ON f.y = a.y");
+    assert_eq!(asker.ask(&either).await.by_key("every"), years, "the same draws");
+    let mean = format!("SELECT COUNT(*) AS years, AVG(1.0 * q.few / q.every) AS share FROM ({joined}) q");
+    let counted = asker.ask(&mean).await;
+    let counted = counted.numbers("years")[0].unwrap();
+    assert!(
+        counted >= 1.0 && counted < years.len() as f64 + 0.5,
+        "above it both must stand out: {counted} of {years:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn medians_by_a_declared_range_are_of_groups_that_have_somebody() {
     let house = House::new().await;

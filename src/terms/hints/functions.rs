@@ -158,6 +158,18 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "STRING_AGG が一人について作る文字列は {} MiB までです。left(x, n) で短くしてください",
     ),
     ("at most {} STRING_AGG side by side inside a person", "一人の中で並べられる STRING_AGG は {} 個までです"),
+    (
+        "texts of at most 4,096 bytes beside persons' rows; shorten them with left(x, 1024)",
+        "個人の行と並べるテキストは 4,096 バイトまでです。left(x, 1024) で短くしてください",
+    ),
+    (
+        "a text in a question about persons has at most {} bytes; join a list instead",
+        "個人についての質問に書くテキストは {} バイトまでです。代わりに一覧と結合してください",
+    ),
+    (
+        "leave it out, and take the rows with WHERE x IS NOT NULL",
+        "これを外し、WHERE x IS NOT NULL で行を絞ってください",
+    ),
     ("separate by a literal of at most 64 bytes", "区切りは 64 バイト以内のリテラルにしてください"),
     (
         "give the share as a literal from 0 to 1 in steps of 0.0001",
