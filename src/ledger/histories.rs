@@ -59,8 +59,9 @@ struct Sums {
 }
 
 impl Sums {
-    fn bears(&self, charge: &Charge, scope: Scope) -> bool {
-        scope.caps(charge).iter().all(|name| {
+    /// What is sold again is refused where a fresh answer would be: all four caps count.
+    fn bears(&self, charge: &Charge) -> bool {
+        charge.caps().iter().all(|name| {
             let (cap, committed) = &self.caps[name];
             committed.plus(&charge.loss).is_ok_and(|total| cap.admits(&total))
         })
@@ -136,8 +137,7 @@ fn history(connection: &Connection, seed: u64, seen: &mut Seen) {
             (None, sold) => {
                 let charge = dice.charge();
                 let scope = if sold % 5 == 0 { Scope::Again } else { Scope::Fresh };
-                // What is sold again is refused where a fresh answer would be.
-                let bears = sums.bears(&charge, Scope::Fresh);
+                let bears = sums.bears(&charge);
                 match reserve(connection, EntryNumber(entry), &charge, scope).unwrap() {
                     Asked::Taken => {
                         assert!(bears, "seed {seed}: a charge that passes a cap was taken");
