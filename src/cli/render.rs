@@ -110,7 +110,14 @@ pub fn price_line(schema: &Schema) -> Option<String> {
         }
         None => String::new(),
     };
-    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}{bounds}"))
+    let hidden = match mark("sekisho.groups_not_shown") {
+        Some(groups) => format!(
+            "\nnot shown: {groups} groups that do not stand out from noise; EXPLAIN says from how many on, and a WHERE that names \
+             them shows them"
+        ),
+        None => String::new(),
+    };
+    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}{bounds}{hidden}"))
 }
 
 fn csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
@@ -350,6 +357,12 @@ mod tests {
         ]);
         let line = price_line(&Schema::empty().with_metadata(bounded)).unwrap_or_default();
         assert!(line.contains("receipt 41\n") && line.contains("at most: rows_per_group=8 groups=4;"), "{line}");
+        let hidden = HashMap::from([
+            ("sekisho.receipt".to_owned(), "41".to_owned()),
+            ("sekisho.groups_not_shown".to_owned(), "117".to_owned()),
+        ]);
+        let line = price_line(&Schema::empty().with_metadata(hidden)).unwrap_or_default();
+        assert!(line.contains("not shown: 117 groups"), "{line}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
     local::{Placed, bind},
     yielding::yielding,
 };
-use crate::privacy::{Analysis, Noisy};
+use crate::privacy::{Analysis, Noisy, not_shown};
 
 /// An answer as it leaves: noised, finished, with the metadata of its noisy columns.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Finished {
     pub schema: SchemaRef,
     /// The rows.
     pub batches: Vec<RecordBatch>,
+    /// How many released groups are not shown because they do not stand out from noise.
+    pub not_shown: usize,
 }
 
 /// Post-processing of `noisy` as the question says: free, and a function of what was released alone.
@@ -52,6 +54,7 @@ pub async fn finish(
         });
         fields.push(plain(field).with_metadata(noisy_field.unwrap_or_default()));
     }
+    finished.not_shown = not_shown(analysis.releases(), noisy);
     finished.schema = Arc::new(Schema::new(fields));
     finished.batches = retype(&finished.batches, &finished.schema)?;
     Ok(finished)
@@ -83,7 +86,7 @@ pub async fn public_answer(
     let finished = run(engine, plan.clone(), tables, &Placed::default()).await?;
     let fields: Vec<Field> = finished.schema.fields().iter().map(|f| plain(f)).collect();
     let schema = Arc::new(Schema::new(fields));
-    Ok(Finished { batches: retype(&finished.batches, &schema)?, schema })
+    Ok(Finished { batches: retype(&finished.batches, &schema)?, schema, not_shown: 0 })
 }
 
 impl Engine {
@@ -122,7 +125,7 @@ async fn run(
         engine.state().create_physical_plan(&bound).await.and_then(yielding).map_err(EngineFault::planned)?;
     let schema = physical.schema();
     let batches = collect(physical, engine.state().task_ctx()).await.map_err(EngineFault::run)?;
-    Ok(Finished { schema, batches })
+    Ok(Finished { schema, batches, not_shown: 0 })
 }
 
 fn plain(field: &Field) -> Field {

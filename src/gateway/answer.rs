@@ -229,7 +229,7 @@ impl Gateway {
 
     async fn answer_public(&self, asking: &Asking<'_>, cleared: &Cleared) -> Result<Release, Refusal> {
         let tables = asking.world.tables(asking.dataset.as_ref(), &asking.extra);
-        let Finished { schema, batches } = self.of_nobody(asking, cleared.question.plan().clone(), tables).await?;
+        let Finished { schema, batches, .. } = self.of_nobody(asking, cleared.question.plan().clone(), tables).await?;
         Ok(Release { schema, batches })
     }
 
@@ -443,6 +443,9 @@ fn leave(
     if !bounds.is_empty() {
         let bounds = bounds.into_iter().collect::<Vec<_>>().join("; ");
         metadata.insert("sekisho.person_bounds".to_owned(), bounds);
+    }
+    if finished.not_shown > 0 {
+        metadata.insert("sekisho.groups_not_shown".to_owned(), finished.not_shown.to_string());
     }
     let waited = deadline.seconds().filter(|_| kept.is_none());
     metadata.extend(waited.map(|seconds| ("sekisho.deadline".to_owned(), seconds.to_string())));

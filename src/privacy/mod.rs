@@ -61,6 +61,7 @@ pub use plan::{Analysis, Noisy, Plan, add_noise, analyze};
 pub use price::{Family, Mechanism, Offer, Priced, Target, price};
 pub use release_point::{Axis, Output, Release};
 pub use settled::{SETTLED, Settled, Verdict};
+pub use standing::not_shown;
 pub use statistics::Statistic;
 pub use typing::Bounds;
 

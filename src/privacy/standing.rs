@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::array::{Array, AsArray, RecordBatch},
     common::{Column, JoinType, ScalarValue},
     functions::core::expr_fn::coalesce,
     functions_aggregate::bool_and_or::bool_or_udaf,
@@ -20,6 +21,7 @@ use datafusion::{
 };
 
 use super::{
+    Noisy,
     noise::Noised,
     partial::{Kind, Partial},
     placeholder::{column_name, released},
@@ -79,6 +81,19 @@ pub(super) fn stand_out(release: &Release, noised: &Noised, mechanisms: &[&Mecha
     Some(standing)
 }
 
+/// How many groups of `releases` are released and not shown, since they do not stand out.
+#[must_use]
+pub fn not_shown(releases: &[Release], noisy: &Noisy) -> usize {
+    let of = |(release, batch): (&Release, &RecordBatch)| {
+        let stands = batch.columns().get(release.standing()).filter(|_| release.says_who_stands_out());
+        let Some(stands) = stands.and_then(|column| column.as_boolean_opt()) else { return 0 };
+        let keys = || batch.columns().iter().take(release.keys);
+        let named = |row: usize| release.spelled && keys().all(|key| key.is_valid(row));
+        (0..batch.num_rows()).filter(|row| !stands.value(*row) && !named(*row)).count()
+    };
+    releases.iter().zip(noisy.releases()).map(of).sum()
+}
+
 /// Whether it is never below zero before noise.
 fn counts(partial: &Partial) -> bool {
     !matches!(partial.kind, Kind::Sum { .. })
@@ -91,10 +106,14 @@ impl Release {
         self.keys > 0 && self.public_groups.is_some() && self.partials.iter().any(|partial| !partial.picks())
     }
 
-    /// Where the batch says so, over the columns of the scan called `name`.
+    /// Which column of the batch says so.
+    fn standing(&self) -> usize {
+        self.outputs.len().saturating_mul(2)
+    }
+
+    /// The same over the columns of the scan called `name`.
     fn stands_out(&self, name: &str) -> Expr {
-        let column = column_name(self.outputs.len().saturating_mul(2));
-        Expr::Column(Column::new(Some(name.to_owned()), column))
+        Expr::Column(Column::new(Some(name.to_owned()), column_name(self.standing())))
     }
 
     /// What holds of the groups that are shown, over the columns of the scan called `name`; `None` where all are.

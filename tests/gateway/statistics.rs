@@ -96,6 +96,9 @@ async fn groups_that_nobody_is_in_count_nowhere() {
     let (shown, exact) = (asker.ask(&yearly("demo.")).await, truth(&yearly("")).await);
     let known: BTreeSet<String> = exact.iter().map(|row| row[0].to_string()).collect();
     let years = shown.by_key("n");
+    let cells = asker.ask(&format!("EXPLAIN {}", yearly("demo."))).await.numbers("cells")[0].unwrap();
+    let left_out = shown.said("groups_not_shown").map_or(0.0, |n| n.parse().unwrap());
+    assert!((cells - left_out - years.len() as f64).abs() < 0.5, "{left_out} of {cells} beside {years:?}");
     // One release in a hundred shows a year of nobody.
     let ghosts = |years: &BTreeMap<String, Option<f64>>| years.keys().filter(|year| !known.contains(*year)).count();
     assert!(ghosts(&years) <= 1, "{years:?}, in truth {exact:?}");
