@@ -6,6 +6,7 @@
 mod calls;
 mod dates;
 mod formats;
+mod names;
 mod relations;
 
 use std::ops::ControlFlow;
@@ -17,6 +18,8 @@ use datafusion::sql::sqlparser::{
     },
     parser::Parser,
 };
+
+pub(super) use names::told_apart;
 
 use super::steps::Postgres;
 use crate::terms::Refusal;
