@@ -3,7 +3,11 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    functions::core::expr_fn::{greatest, least},
+    functions::{
+        core::expr_fn::{coalesce, greatest, least},
+        string::expr_fn::concat,
+        unicode::expr_fn::character_length,
+    },
     logical_expr::{
         Case, Expr, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams, Sort},
@@ -12,8 +16,8 @@ use datafusion::{
 };
 
 use super::{
-    expression::{Total, refused},
-    facts::{Facts, Origin, number, to_f64},
+    expression::{Scope, Total, refused, short_enough},
+    facts::{Facts, Origin, PLAIN_BYTES, is_text, number, to_f64},
     grid::Grid,
     partial::{Kind, Partial, Rank},
     per_person::{on_grid, without_nan},
@@ -101,6 +105,9 @@ impl Parts {
             Some(condition) => Some(self.column(scope.total(condition)?.expr)),
             None => None,
         };
+        if let ("count", true, Some(columns)) = (name, distinct, combined(args)) {
+            return self.combinations(columns, &scope, filter);
+        }
         let Some(first) = args.first() else { return Err(refused(name, "with an argument")) };
         let Total { expr, facts } = scope.item(first)?;
         let item = Total { expr, facts: seen(first, facts) };
@@ -215,6 +222,46 @@ impl Parts {
         Ok(Output::Count(self.partial(kind, Some(argument), filter)))
     }
 
+    /// COUNT(DISTINCT (a, b)): at most D combinations of one person and group, each told apart by one text.
+    fn combinations(
+        &mut self,
+        columns: Combined<'_>,
+        scope: &Scope<'_>,
+        filter: Option<usize>,
+    ) -> Result<Output, Refusal> {
+        let (mut parts, mut bytes, mut missing) = (vec![], 0_u64, vec![]);
+        for column in columns.of {
+            let data_type = scope.data_type(column)?;
+            if !super::release_point::groupable(&data_type) {
+                return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
+            }
+            let item = scope.item(column)?;
+            let text = match data_type {
+                DataType::Utf8 => item.expr,
+                DataType::Date32 | DataType::Timestamp(..) => {
+                    cast(count_of_time(&item.expr, &data_type), DataType::Utf8)
+                }
+                _ => cast(without_nan(item.expr, &data_type), DataType::Utf8),
+            };
+            bytes = bytes.saturating_add(if is_text(&data_type) { item.facts.text_bytes } else { PLAIN_BYTES } + 24);
+            missing.push(text.clone().is_null());
+            // Its length stands before it: no two combinations have one text.
+            let length = cast(character_length(text.clone()), DataType::Utf8);
+            parts.extend([coalesce(vec![length, lit("-")]), lit(" "), coalesce(vec![text, lit("")])]);
+        }
+        short_enough(bytes)?;
+        let null = Expr::Literal(ScalarValue::Utf8(None), None);
+        let of_nothing = missing.into_iter().reduce(Expr::or).filter(|_| !columns.row);
+        let text = concat(parts);
+        let expr = match of_nothing {
+            Some(missing) => {
+                Expr::Case(Case::new(None, vec![(Box::new(missing), Box::new(null))], Some(Box::new(text))))
+            }
+            None => text,
+        };
+        self.distinct(Total { expr, facts: Facts::unknown() }, &DataType::Utf8, filter)
+    }
+
     /// The rows that an aggregate of `x` sees.
     fn rows(&mut self, x: &Number, filter: Option<usize>) -> usize {
         let seen = x.facts.nullable.then(|| self.column(as_number(&x.expr, &x.data_type)));
@@ -309,6 +356,22 @@ impl Parts {
         let data_type = if time { DataType::Int64 } else { data_type.clone() };
         let x = Number { expr, facts: item.facts, data_type, name: readable(argument) };
         self.quantile(&x, if least { Rank::Least } else { Rank::Greatest }, filter)
+    }
+}
+
+/// The columns whose combinations a count tells apart.
+struct Combined<'a> {
+    of: &'a [Expr],
+    /// A row of values is there also where one of them is NULL. Of several arguments none may be.
+    row: bool,
+}
+
+/// `(a, b)`, ROW(a, b), or more than one argument.
+fn combined(args: &[Expr]) -> Option<Combined<'_>> {
+    match args {
+        [Expr::ScalarFunction(call)] if call.func.name() == "struct" => Some(Combined { of: &call.args, row: true }),
+        [_, _, ..] => Some(Combined { of: args, row: false }),
+        _ => None,
     }
 }
 
