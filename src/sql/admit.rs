@@ -388,6 +388,10 @@ fn planned_text(text: &str) -> Refusal {
         Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>())
     };
     match named("Invalid function '") {
+        Some(name) if name == "mode" => {
+            let hint = "the most frequent value: SELECT x, COUNT(*) AS n ... GROUP BY x ORDER BY n DESC LIMIT 1";
+            Refusal::FunctionNotAllowed { name, hint: hint.into() }
+        }
         Some(name) if !name.is_empty() => {
             Refusal::FunctionNotAllowed { name, hint: "see the list of functions".into() }
         }
