@@ -89,7 +89,7 @@ impl Parts {
     pub(super) fn output(&mut self, call: &AggregateFunction, input: &Owned) -> Result<Output, Refusal> {
         let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
         let name = call.func.name();
-        let percentile = matches!(name, "percentile_cont" | "approx_percentile_cont");
+        let percentile = matches!(name, "percentile_cont" | "percentile_disc" | "approx_percentile_cont");
         if (!order_by.is_empty() && !percentile) || null_treatment.is_some() {
             return Err(refused(name, "without ORDER BY or RESPECT NULLS"));
         }
@@ -168,7 +168,8 @@ impl Parts {
                 let x = number(first)?;
                 self.quantile(&x, Rank::Quantile { below: 1, of: 2 }, filter)
             }
-            ("percentile_cont", [_, share]) | ("approx_percentile_cont", [_, share] | [_, share, _]) => {
+            ("percentile_cont" | "percentile_disc", [_, share])
+            | ("approx_percentile_cont", [_, share] | [_, share, _]) => {
                 let rank = rank_of(share, order_by)?;
                 let x = number(first)?;
                 self.quantile(&x, rank, filter)

@@ -9,6 +9,7 @@ mod directory;
 mod functions;
 mod lineage;
 mod parse;
+mod picked;
 mod positions;
 mod ranking;
 mod steps;
