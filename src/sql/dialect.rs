@@ -104,6 +104,7 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
             relations::overlaps(left, op, right).or_else(|| dates::arithmetic(left, op, right))?
         }
         Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
+        Expr::CompoundFieldAccess { root, access_chain } => calls::first_of_array(root, access_chain)?,
         Expr::InList { expr, list, negated } => relations::row_in_list(expr, list, *negated)?,
         Expr::AnyOp { left, compare_op, right, .. } => relations::any_of(left, compare_op, right)?,
         Expr::AllOp { left, compare_op, right } => relations::none_of(left, compare_op, right)?,
