@@ -23,6 +23,7 @@ mod laterals;
 mod listed;
 mod narrowing;
 mod noise;
+mod one_row;
 mod outer_values;
 mod output;
 mod partial;
