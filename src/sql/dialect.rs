@@ -8,6 +8,7 @@ mod dates;
 mod formats;
 mod names;
 mod relations;
+mod series;
 
 use std::ops::ControlFlow;
 
@@ -86,6 +87,7 @@ impl VisitorMut for Spoken {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
         relations::rows_in_where(select);
+        series::from_select(select);
         ControlFlow::Continue(())
     }
 
