@@ -25,7 +25,7 @@ use datafusion::{
     },
 };
 
-use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, vocabulary};
+use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, unpivoted, vocabulary};
 use crate::terms::{Refusal, Touched};
 
 /// The public limits of one question.
@@ -163,6 +163,7 @@ pub fn admit(
     let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
+    let plan = unpivoted::unpivoted(plan).map_err(unplanned)?;
     let plan = normalise(plan).map_err(unplanned)?;
     within_limits(&plan, limits)?;
     padded_by_literals(&plan)?;

@@ -13,6 +13,7 @@ mod picked;
 mod positions;
 mod ranking;
 mod steps;
+mod unpivoted;
 
 pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};
