@@ -13,6 +13,7 @@ use datafusion::{
         expr::{AggregateFunction, AggregateFunctionParams, Sort},
         lit,
     },
+    sql::unparser::expr_to_sql,
 };
 
 use super::{
@@ -506,19 +507,26 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     }
 }
 
-/// The argument as its writer knows it, without the casts that planning added.
-fn readable(expr: &Expr) -> String {
+/// The argument as its writer knows it: SQL that can be written again, without the casts that planning put around it.
+pub(super) fn readable(expr: &Expr) -> String {
     match expr {
+        Expr::Alias(alias) => readable(&alias.expr),
         Expr::Cast(cast) => readable(&cast.expr),
         Expr::TryCast(cast) => readable(&cast.expr),
         Expr::Column(column) => column.name.clone(),
-        other => other.schema_name().to_string(),
+        other => expr_to_sql(other).map_or_else(|_| other.schema_name().to_string(), |sql| sql.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_is_named_in_words_that_can_be_asked() {
+        let product = lit(1.0) * cast(datafusion::logical_expr::ident("weight"), DataType::Float64);
+        assert_eq!(readable(&cast(product, DataType::Float64)), "(1.0 * TRY_CAST(weight AS DOUBLE))");
+    }
 
     #[test]
     fn percentiles_are_read_in_their_lowest_terms_and_downward_where_the_order_is() {

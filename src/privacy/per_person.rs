@@ -19,6 +19,7 @@ use datafusion::{
 };
 
 use super::{
+    aggregate_call::readable,
     expression::{Scope, refused},
     facts::{Facts, text_of, to_f64},
     grid::Grid,
@@ -225,7 +226,7 @@ fn one(
             Ok((total / nullif(as_float(counted), lit(0.0)), plain))
         }
         ("sum" | "avg", false) if data_type == DataType::Float64 => {
-            let name = argument.schema_name().to_string();
+            let name = readable(argument);
             let grid = Grid::of(item.facts.range, item.facts.grid, false)
                 .ok_or_else(|| Refusal::BoundMissing { column: name.clone() })?;
             let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
