@@ -28,7 +28,7 @@ use crate::{
     engine::{Engine, EngineFault, Finished, Prepared, RangedTables},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
-    privacy::{Analysis, Bounds, Exact, Noisy, Plan, add_noise, analyze},
+    privacy::{Analysis, Bounds, Exact, Noisy, Plan, add_noise, analyze, loosely_bounded},
     record::{Paid, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{DatasetName, Instant, PermitId, Refusal},
@@ -442,6 +442,10 @@ fn leave(
     if !bounds.is_empty() {
         let bounds = bounds.into_iter().collect::<Vec<_>>().join("; ");
         metadata.insert("sekisho.person_bounds".to_owned(), bounds);
+    }
+    let loose = loosely_bounded(plan.analysis(), &finished.batches);
+    if !loose.is_empty() {
+        metadata.insert("sekisho.loosely_bounded".to_owned(), loose.join(", "));
     }
     let waited = deadline.seconds().filter(|_| kept.is_none());
     metadata.extend(waited.map(|seconds| ("sekisho.deadline".to_owned(), seconds.to_string())));

@@ -45,7 +45,7 @@ mod typing;
 mod windows;
 
 pub use exact::{Exact, Histogram};
-pub use explain::{Explained, explain};
+pub use explain::{Explained, explain, loosely_bounded};
 pub use facts::Origin;
 pub use grid::Grid;
 pub use intervals::Passed;
