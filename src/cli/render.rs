@@ -117,7 +117,13 @@ pub fn price_line(schema: &Schema) -> Option<String> {
         ),
         None => String::new(),
     };
-    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}{bounds}{hidden}"))
+    let loose = match mark("sekisho.loosely_bounded") {
+        Some(columns) => format!(
+            "\nmostly noise: {columns}; narrower bounds have less: least(greatest(x, lowest), highest) inside, or WHERE"
+        ),
+        None => String::new(),
+    };
+    Some(format!("epsilon spent {spent}, receipt {receipt}{kept}{time}{bounds}{hidden}{loose}"))
 }
 
 fn csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
@@ -363,6 +369,12 @@ mod tests {
         ]);
         let line = price_line(&Schema::empty().with_metadata(hidden)).unwrap_or_default();
         assert!(line.contains("not shown: 117 groups"), "{line}");
+        let loose = HashMap::from([
+            ("sekisho.receipt".to_owned(), "41".to_owned()),
+            ("sekisho.loosely_bounded".to_owned(), "days, weight".to_owned()),
+        ]);
+        let line = price_line(&Schema::empty().with_metadata(loose)).unwrap_or_default();
+        assert!(line.contains("mostly noise: days, weight; narrower bounds have less"), "{line}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
     engine::{Engine, EngineFault, Finished, Prepared, RangedTables},
     identity::Principal,
     policy::{Action, Clearance, QuestionClearance},
-    privacy::{Analysis, Bounds, Exact, Noisy, Plan, add_noise, analyze},
+    privacy::{Analysis, Bounds, Exact, Noisy, Plan, add_noise, analyze, loosely_bounded},
     record::{Paid, Permit, Reservation},
     sql::{Call, Parameters, Question, admit, parse},
     terms::{DatasetName, Instant, PermitId, Refusal},
@@ -446,6 +446,10 @@ fn leave(
     }
     if finished.not_shown > 0 {
         metadata.insert("sekisho.groups_not_shown".to_owned(), finished.not_shown.to_string());
+    }
+    let loose = loosely_bounded(plan.analysis(), &finished.batches);
+    if !loose.is_empty() {
+        metadata.insert("sekisho.loosely_bounded".to_owned(), loose.join(", "));
     }
     let waited = deadline.seconds().filter(|_| kept.is_none());
     metadata.extend(waited.map(|seconds| ("sekisho.deadline".to_owned(), seconds.to_string())));

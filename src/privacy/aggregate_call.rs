@@ -3,18 +3,23 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    functions::core::expr_fn::{greatest, least},
+    functions::{
+        core::expr_fn::{coalesce, greatest, least},
+        string::expr_fn::concat,
+        unicode::expr_fn::character_length,
+    },
     logical_expr::{
         Case, Expr, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams, Sort},
         lit,
     },
+    sql::unparser::expr_to_sql,
 };
 
 use super::{
     candidates::Candidates,
-    expression::{Total, refused},
-    facts::{Facts, Origin, number, to_f64},
+    expression::{Scope, Total, refused, short_enough},
+    facts::{Facts, Origin, PLAIN_BYTES, is_text, number, to_f64},
     grid::Grid,
     partial::{Kind, Partial, Rank},
     per_person::{on_grid, without_nan},
@@ -88,7 +93,7 @@ impl Parts {
     pub(super) fn output(&mut self, call: &AggregateFunction, input: &Owned) -> Result<Output, Refusal> {
         let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
         let name = call.func.name();
-        let percentile = matches!(name, "percentile_cont" | "approx_percentile_cont");
+        let percentile = matches!(name, "percentile_cont" | "percentile_disc" | "approx_percentile_cont");
         if (!order_by.is_empty() && !percentile) || null_treatment.is_some() {
             return Err(refused(name, "without ORDER BY or RESPECT NULLS"));
         }
@@ -104,6 +109,9 @@ impl Parts {
             Some(condition) => Some(self.column(scope.total(condition)?.expr)),
             None => None,
         };
+        if let ("count", true, Some(columns)) = (name, distinct, combined(args)) {
+            return self.combinations(columns, &scope, filter);
+        }
         let Some(first) = args.first() else { return Err(refused(name, "with an argument")) };
         let Total { expr, facts } = scope.item(first)?;
         let item = Total { expr, facts: seen(first, facts) };
@@ -164,7 +172,8 @@ impl Parts {
                 let x = number(first)?;
                 self.quantile(&x, Rank::Quantile { below: 1, of: 2 }, filter)
             }
-            ("percentile_cont", [_, share]) | ("approx_percentile_cont", [_, share] | [_, share, _]) => {
+            ("percentile_cont" | "percentile_disc", [_, share])
+            | ("approx_percentile_cont", [_, share] | [_, share, _]) => {
                 let rank = rank_of(share, order_by)?;
                 let x = number(first)?;
                 self.quantile(&x, rank, filter)
@@ -216,6 +225,46 @@ impl Parts {
         let kind = Kind::Values { most, origin: self.limits.distinct_origin };
         let argument = self.column(item.expr);
         Ok(Output::Count(self.partial(kind, Some(argument), filter)))
+    }
+
+    /// COUNT(DISTINCT (a, b)): at most D combinations of one person and group, each told apart by one text.
+    fn combinations(
+        &mut self,
+        columns: Combined<'_>,
+        scope: &Scope<'_>,
+        filter: Option<usize>,
+    ) -> Result<Output, Refusal> {
+        let (mut parts, mut bytes, mut missing) = (vec![], 0_u64, vec![]);
+        for column in columns.of {
+            let data_type = scope.data_type(column)?;
+            if !super::release_point::groupable(&data_type) {
+                return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
+            }
+            let item = scope.item(column)?;
+            let text = match data_type {
+                DataType::Utf8 => item.expr,
+                DataType::Date32 | DataType::Timestamp(..) => {
+                    cast(count_of_time(&item.expr, &data_type), DataType::Utf8)
+                }
+                _ => cast(without_nan(item.expr, &data_type), DataType::Utf8),
+            };
+            bytes = bytes.saturating_add(if is_text(&data_type) { item.facts.text_bytes } else { PLAIN_BYTES } + 24);
+            missing.push(text.clone().is_null());
+            // Its length stands before it: no two combinations have one text.
+            let length = cast(character_length(text.clone()), DataType::Utf8);
+            parts.extend([coalesce(vec![length, lit("-")]), lit(" "), coalesce(vec![text, lit("")])]);
+        }
+        short_enough(bytes)?;
+        let null = Expr::Literal(ScalarValue::Utf8(None), None);
+        let of_nothing = missing.into_iter().reduce(Expr::or).filter(|_| !columns.row);
+        let text = concat(parts);
+        let expr = match of_nothing {
+            Some(missing) => {
+                Expr::Case(Case::new(None, vec![(Box::new(missing), Box::new(null))], Some(Box::new(text))))
+            }
+            None => text,
+        };
+        self.distinct(Total { expr, facts: Facts::unknown() }, &DataType::Utf8, filter)
     }
 
     /// The rows that an aggregate of `x` sees.
@@ -313,6 +362,22 @@ impl Parts {
         let data_type = if time { DataType::Int64 } else { data_type.clone() };
         let x = Number { expr, facts: item.facts, data_type, time, name: readable(argument) };
         self.quantile(&x, if least { Rank::Least } else { Rank::Greatest }, filter)
+    }
+}
+
+/// The columns whose combinations a count tells apart.
+struct Combined<'a> {
+    of: &'a [Expr],
+    /// A row of values is there also where one of them is NULL. Of several arguments none may be.
+    row: bool,
+}
+
+/// `(a, b)`, ROW(a, b), or more than one argument.
+fn combined(args: &[Expr]) -> Option<Combined<'_>> {
+    match args {
+        [Expr::ScalarFunction(call)] if call.func.name() == "struct" => Some(Combined { of: &call.args, row: true }),
+        [_, _, ..] => Some(Combined { of: args, row: false }),
+        _ => None,
     }
 }
 
@@ -446,19 +511,26 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     }
 }
 
-/// The argument as its writer knows it, without the casts that planning added.
-fn readable(expr: &Expr) -> String {
+/// The argument as its writer knows it: SQL that can be written again, without the casts that planning put around it.
+pub(super) fn readable(expr: &Expr) -> String {
     match expr {
+        Expr::Alias(alias) => readable(&alias.expr),
         Expr::Cast(cast) => readable(&cast.expr),
         Expr::TryCast(cast) => readable(&cast.expr),
         Expr::Column(column) => column.name.clone(),
-        other => other.schema_name().to_string(),
+        other => expr_to_sql(other).map_or_else(|_| other.schema_name().to_string(), |sql| sql.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_is_named_in_words_that_can_be_asked() {
+        let product = lit(1.0) * cast(datafusion::logical_expr::ident("weight"), DataType::Float64);
+        assert_eq!(readable(&cast(product, DataType::Float64)), "(1.0 * TRY_CAST(weight AS DOUBLE))");
+    }
 
     #[test]
     fn percentiles_are_read_in_their_lowest_terms_and_downward_where_the_order_is() {

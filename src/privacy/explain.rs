@@ -1,5 +1,13 @@
 //! What will this cost, how accurate will it be, and why?
 
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, RecordBatch},
+        datatypes::DataType,
+    },
+    common::cast::as_float64_array,
+};
+
 use super::{
     Analysis, Plan, Release,
     candidates::Candidates,
@@ -42,6 +50,49 @@ pub fn explain(plan: &Plan, delta: f64) -> Vec<Explained> {
     let analysis = plan.analysis();
     let mechanisms = plan.priced().mechanisms.iter();
     mechanisms.filter_map(|m| line(plan, analysis.releases().get(m.release)?, m, delta)).collect()
+}
+
+/// The columns of a finished answer that are mostly noise, and would have less within narrower bounds: means that are no
+/// more than twice their half-width, far inside bounds four times as wide; and where the catalogue alone gives the bounds,
+/// sums that are less than their half-width, and means whose half-width is a tenth of them. It looks at what leaves, at
+/// nothing else; intervals have to be asked for.
+#[must_use]
+pub fn loosely_bounded(analysis: &Analysis, answer: &[RecordBatch]) -> Vec<String> {
+    let columns = analysis.passed().iter().enumerate();
+    let loose = columns.filter_map(|(place, passed)| {
+        let passed = passed.as_ref()?;
+        let release = analysis.releases().get(passed.release)?;
+        let (sum, mean) = match release.outputs.get(passed.output)? {
+            Output::Mean { sum, .. } => (sum, true),
+            Output::Sum(sum) => (sum, false),
+            _ => return None,
+        };
+        let Kind::Sum { grid, origin, .. } = &release.partials.get(*sum)?.kind else { return None };
+        let width = units(grid.hi.saturating_sub(grid.lo), grid.step);
+        let declared = *origin == Origin::Catalogue;
+        let loose = |value: f64, half: f64| match mean {
+            true => (half > value.abs() / 2.0 && width > value.abs() * 4.0) || (declared && half > width / 10.0),
+            false => declared && half > value.abs(),
+        };
+        let (mut wide, mut rows) = (0_usize, 0_usize);
+        for batch in answer {
+            let (value, high) = (floats(batch, place)?, floats(batch, place + 2)?);
+            let (value, high) = (as_float64_array(&value).ok()?, as_float64_array(&high).ok()?);
+            rows += batch.num_rows();
+            let within = value.iter().zip(high.iter()).filter_map(|(value, high)| Some((value?, high? - value?)));
+            wide += within.filter(|(value, half)| loose(*value, *half)).count();
+        }
+        let schema = answer.first()?.schema();
+        let name = schema.fields().get(place)?.name();
+        let with_interval = schema.fields().get(place + 2)?.name() == &format!("{name}_hi");
+        (with_interval && wide * 2 > rows).then(|| name.clone())
+    });
+    loose.collect()
+}
+
+fn floats(batch: &RecordBatch, place: usize) -> Option<ArrayRef> {
+    let column = batch.columns().get(place).filter(|column| column.data_type().is_numeric())?;
+    datafusion::arrow::compute::cast(column, &DataType::Float64).ok()
 }
 
 fn line(plan: &Plan, release: &Release, mechanism: &Mechanism, delta: f64) -> Option<Explained> {
@@ -100,9 +151,14 @@ fn by(origin: Origin) -> &'static str {
     }
 }
 
+/// Bounds that only the catalogue gives are as wide as anything that may be stored: the question can give narrower ones.
 fn bounds(grid: &Grid, origin: Origin) -> String {
     let (lo, hi) = (units(grid.lo, grid.step), units(grid.hi, grid.step));
-    format!("{}: {lo} to {hi} in steps of {}", by(origin), grid.step)
+    let narrower = match origin {
+        Origin::Catalogue => "; less noise within narrower ones: least(greatest(x, lowest), highest), or WHERE",
+        Origin::Question => "",
+    };
+    format!("{}: {lo} to {hi} in steps of {}{narrower}", by(origin), grid.step)
 }
 
 /// Candidates with the distances between them, from the least to the widest.

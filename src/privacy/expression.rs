@@ -264,15 +264,17 @@ impl Scope<'_> {
         }
         let from = self.data_type(inner)?;
         let inner = self.total(inner)?;
-        if let Expr::Literal(value, _) = &inner.expr {
-            return Ok(constant(value.cast_to(to).ok(), to));
+        match &inner.expr {
+            Expr::Literal(value, _) => return Ok(constant(value.cast_to(to).ok(), to)),
+            _ if from == *to => return Ok(inner),
+            _ => {}
         }
         let numeric = |t: &DataType| t.is_numeric() && !t.is_decimal();
         let days = matches!((&from, to), (DataType::Date32, DataType::Int32 | DataType::Int64))
             || matches!((&from, to), (DataType::Int32, DataType::Date32))
             || (from == MICROS && *to == DataType::Int64);
         let truth = from == DataType::Boolean && (to.is_integer() || to.is_floating());
-        let widened = from == *to || (from.is_integer() && *to == DataType::Float64) || days || truth;
+        let widened = (from.is_integer() && *to == DataType::Float64) || days || truth;
         let range = match (&from, to) {
             // Days since 1970, microseconds since then, and the same read as times again.
             (DataType::Date32, t) if t.is_integer() => inner.facts.range.and_then(|r| fit(r, t)),
@@ -281,7 +283,7 @@ impl Scope<'_> {
             (DataType::Int64, t) if *t == MICROS => inner.facts.range,
             (DataType::Boolean, _) if truth => Range::new(0.0, 1.0),
             (f, t) if numeric(f) && t.is_integer() => inner.facts.range.map(Range::to_integers).and_then(|r| fit(r, t)),
-            (f, t) if (numeric(f) && t.is_floating()) || f == t => inner.facts.range,
+            (f, t) if numeric(f) && t.is_floating() => inner.facts.range,
             // Whatever their unit, timestamps count in microseconds here.
             (DataType::Date32, DataType::Timestamp(_, None)) => {
                 inner.facts.range.and_then(|r| r.times(Range { lo: MICROS_A_DAY, hi: MICROS_A_DAY }))
@@ -532,9 +534,8 @@ fn readable(expr: &Expr, to: &DataType) -> Result<(), Refusal> {
 }
 
 fn castable(to: &DataType) -> bool {
-    let text = matches!(to, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
     let time = matches!(to, DataType::Date32 | DataType::Timestamp(_, None));
-    to.is_integer() || to.is_floating() || text || time || *to == DataType::Boolean
+    to.is_integer() || to.is_floating() || is_text(to) || time || *to == DataType::Boolean
 }
 
 /// Texts that a question builds stay within a public bound, whatever a row holds: the rows that one person may have times

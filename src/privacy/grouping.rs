@@ -12,7 +12,7 @@ use datafusion::{
 };
 
 use super::{
-    release_point,
+    one_row, release_point,
     typing::{Owned, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -22,6 +22,9 @@ const SETS_MAX: usize = 32;
 
 /// Cuts `aggregate` over `input` into releases, one per grouping set.
 pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) -> Result<LogicalPlan, Refusal> {
+    if let Some(beside) = one_row::beside(walk, aggregate, &input)? {
+        return Ok(beside);
+    }
     let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else {
         return release_point::release(walk, aggregate, input);
     };

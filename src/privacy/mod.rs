@@ -25,6 +25,7 @@ mod laterals;
 mod listed;
 mod narrowing;
 mod noise;
+mod one_row;
 mod outer_values;
 mod output;
 mod partial;
@@ -49,7 +50,7 @@ mod windows;
 
 pub use candidates::Candidates;
 pub use exact::{Exact, Histogram};
-pub use explain::{Explained, explain};
+pub use explain::{Explained, explain, loosely_bounded};
 pub use expression::BUILT_BYTES_MAX;
 pub use facts::Origin;
 pub use grid::Grid;

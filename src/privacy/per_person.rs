@@ -19,6 +19,7 @@ use datafusion::{
 };
 
 use super::{
+    aggregate_call::readable,
     expression::{Scope, refused},
     facts::{Facts, text_of, to_f64},
     grid::Grid,
@@ -117,7 +118,8 @@ fn one(
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
     let ordered = matches!(call.func.name(), "first_value" | "last_value") && !order_by.is_empty() && !*distinct;
     // The order of a percentile is that of its own values.
-    let ranked = call.func.name() == "percentile_cont" && null_treatment.is_none() && !*distinct;
+    let ranked =
+        matches!(call.func.name(), "percentile_cont" | "percentile_disc") && null_treatment.is_none() && !*distinct;
     let joined = call.func.name() == "string_agg" && null_treatment.is_none();
     if !ordered && !joined && !ranked && (!order_by.is_empty() || null_treatment.is_some()) {
         return Err(refused(call.func.name(), "without ORDER BY or RESPECT NULLS"));
@@ -201,7 +203,9 @@ fn one(
             let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
             Ok((value, Facts { range, holds, ..plain }))
         }
-        ("percentile_cont", false) if second.is_some() && (data_type.is_integer() || data_type.is_floating()) => {
+        ("percentile_cont" | "percentile_disc", false)
+            if second.is_some() && (data_type.is_integer() || data_type.is_floating()) =>
+        {
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
             let (range, holds) = (item.facts.range.map(Range::to_integers), item.facts.holds);
             Ok((value, Facts { range, holds, ..plain }))
@@ -222,7 +226,7 @@ fn one(
             Ok((total / nullif(as_float(counted), lit(0.0)), plain))
         }
         ("sum" | "avg", false) if data_type == DataType::Float64 => {
-            let name = argument.schema_name().to_string();
+            let name = readable(argument);
             let grid = Grid::of(item.facts.range, item.facts.grid, false)
                 .ok_or_else(|| Refusal::BoundMissing { column: name.clone() })?;
             let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;

@@ -28,8 +28,15 @@ const TRUNCATED_TO: [&str; 10] =
     ["microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"];
 
 /// A call of an allowed function with total arguments.
-pub(super) fn total(function: &Arc<ScalarUDF>, arguments: Vec<(Total, DataType)>) -> Result<Total, Refusal> {
+pub(super) fn total(function: &Arc<ScalarUDF>, mut arguments: Vec<(Total, DataType)>) -> Result<Total, Refusal> {
     let name = function.name();
+    // Of one value it is that value.
+    if name == "coalesce"
+        && arguments.len() == 1
+        && let Some((only, _)) = arguments.pop()
+    {
+        return Ok(only);
+    }
     let line = settled(name).ok_or_else(|| refused(name, "it is not settled for persons' rows"))?;
     if line.verdict == Verdict::Refused {
         return Err(refused(name, line.note));

@@ -11,6 +11,7 @@ use datafusion::{
 };
 
 use super::{
+    expression,
     facts::Facts,
     joins::of_one_dataset,
     typing::{Owned, Typed, Walk, built, columns, mixed},
@@ -87,7 +88,8 @@ pub(super) fn union(walk: &mut Walk<'_>, union: &Union, inputs: Vec<Typed>) -> R
         let of = shown.iter().map(|e| scope.item(e).map(|t| t.facts)).collect::<Result<Vec<_>, _>>()?;
         facts = match facts.is_empty() {
             true => of,
-            false => facts.iter().zip(&of).map(|(a, b)| a.or(b)).collect(),
+            // A branch of NULLs alone adds no number, as in a CASE.
+            false => facts.iter().zip(&of).map(|(a, b)| expression::union(&[a.clone(), b.clone()])).collect(),
         };
         let mut items: Vec<Expr> = shown.iter().enumerate().map(|(i, e)| e.clone().alias(format!("c{i}"))).collect();
         if owner.is_none() {

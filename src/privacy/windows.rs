@@ -20,6 +20,7 @@ use datafusion::{
 };
 
 use super::{
+    aggregate_call::readable,
     expression::{refused, union},
     facts::{Facts, is_text, number},
     grid::Grid,
@@ -338,7 +339,7 @@ impl One<'_, '_> {
             }
             "sum" | "avg" if data_type == DataType::Float64 => {
                 let grid = Grid::of(item.facts.range, item.facts.grid, false)
-                    .ok_or_else(|| Refusal::BoundMissing { column: argument.schema_name().to_string() })?;
+                    .ok_or_else(|| Refusal::BoundMissing { column: readable(argument) })?;
                 let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
                 let units = call(&mut self, &sum, seen(on_grid(item.expr.clone(), &grid)));
                 let total = as_float(units) * lit(grid.step);

@@ -25,7 +25,7 @@ use datafusion::{
     },
 };
 
-use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, vocabulary};
+use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, unpivoted, vocabulary};
 use crate::terms::{Refusal, Touched};
 
 /// The public limits of one question.
@@ -143,7 +143,12 @@ pub fn admit(
     let statement = dialect::spoken(statement)?;
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
-    let plan = SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement).map_err(unplanned)?;
+    let planned = |statement| SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement);
+    let plan = match planned(statement.clone()) {
+        Err(fault) if stands_twice(&fault) => planned(dialect::told_apart(statement)),
+        planned => planned,
+    };
+    let plan = plan.map_err(unplanned)?;
     // First of all: a WITH that reads another twice doubles the steps, and everything below walks all of them.
     within_limits(&plan, limits)?;
     only_asks(&plan)?;
@@ -158,6 +163,7 @@ pub fn admit(
     let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
+    let plan = unpivoted::unpivoted(plan).map_err(unplanned)?;
     let plan = normalise(plan).map_err(unplanned)?;
     within_limits(&plan, limits)?;
     padded_by_literals(&plan)?;
@@ -361,6 +367,21 @@ fn unplanned(fault: DataFusionError) -> Refusal {
     }
 }
 
+/// Whether two columns would have one name.
+fn stands_twice(fault: &DataFusionError) -> bool {
+    match fault.find_root() {
+        DataFusionError::SchemaError(schema, _) => matches!(
+            schema.as_ref(),
+            SchemaError::DuplicateUnqualifiedField { .. } | SchemaError::DuplicateQualifiedField { .. }
+        ),
+        DataFusionError::Plan(text) => text.contains(SAME_NAME),
+        _ => false,
+    }
+}
+
+/// So the planner says that two expressions have one name.
+const SAME_NAME: &str = "require unique expression names";
+
 /// The planner reports an unknown function as text only; the name in it is the caller's own.
 fn planned_text(text: &str) -> Refusal {
     let named = |prefix: &str| {
@@ -368,8 +389,15 @@ fn planned_text(text: &str) -> Refusal {
         Some(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>())
     };
     match named("Invalid function '") {
+        Some(name) if name == "mode" => {
+            let hint = "the most frequent value: SELECT x, COUNT(*) AS n ... GROUP BY x ORDER BY n DESC LIMIT 1";
+            Refusal::FunctionNotAllowed { name, hint: hint.into() }
+        }
         Some(name) if !name.is_empty() => {
             Refusal::FunctionNotAllowed { name, hint: "see the list of functions".into() }
+        }
+        _ if text.contains(SAME_NAME) => {
+            Refusal::NotAQuestion { hint: "two columns have one name; give one of them another name".into() }
         }
         _ if text.contains("must appear in the GROUP BY clause") || text.contains("must be part of GROUP BY") => {
             Refusal::NotAQuestion { hint: "every selected column is aggregated or stands in GROUP BY".into() }

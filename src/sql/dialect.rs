@@ -6,7 +6,9 @@
 mod calls;
 mod dates;
 mod formats;
+mod names;
 mod relations;
+mod series;
 
 use std::ops::ControlFlow;
 
@@ -17,6 +19,8 @@ use datafusion::sql::sqlparser::{
     },
     parser::Parser,
 };
+
+pub(super) use names::told_apart;
 
 use super::steps::Postgres;
 use crate::terms::Refusal;
@@ -83,6 +87,7 @@ impl VisitorMut for Spoken {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
         relations::rows_in_where(select);
+        series::from_select(select);
         ControlFlow::Continue(())
     }
 
@@ -101,6 +106,7 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
             relations::overlaps(left, op, right).or_else(|| dates::arithmetic(left, op, right))?
         }
         Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
+        Expr::CompoundFieldAccess { root, access_chain } => calls::first_of_array(root, access_chain)?,
         Expr::InList { expr, list, negated } => relations::row_in_list(expr, list, *negated)?,
         Expr::AnyOp { left, compare_op, right, .. } => relations::any_of(left, compare_op, right)?,
         Expr::AllOp { left, compare_op, right } => relations::none_of(left, compare_op, right)?,

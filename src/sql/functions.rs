@@ -13,7 +13,7 @@ use datafusion::{
     logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF, planner::ExprPlanner},
 };
 
-use super::{days::Days, dialect, ranking};
+use super::{days::Days, dialect, picked, ranking};
 
 const REFUSED: [&str; 12] = [
     "arrow_cast",
@@ -96,6 +96,7 @@ fn build() -> Vocabulary {
             aggregate.insert(name.to_owned(), Arc::clone(&udf));
         }
     }
+    aggregate.insert("percentile_disc".to_owned(), picked::percentile_disc());
     let mut window = HashMap::new();
     for udf in SessionStateDefaults::default_window_functions() {
         let udf = ranking::whole(udf);

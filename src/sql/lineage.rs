@@ -1,5 +1,7 @@
 //! Which columns of which tables does a plan touch, and in which position?
 
+mod plain;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ptr,
@@ -66,6 +68,7 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
         for (expr, position) in further(step)? {
             uses.add(lineage.origins(expr, step, scope)?, position);
         }
+        uses.add(lineage.counted_by_value(step, scope)?, Position::Filter);
         match step {
             LogicalPlan::Distinct(Distinct::All(input)) if !lineage.released(input, scope)? => {
                 uses.add(lineage.shown(input, scope)?, Position::Group);
@@ -140,6 +143,8 @@ struct Lineage<'p> {
     /// column of its output. Without it a column that each step reads twice would be followed twice as often at each.
     trail: HashMap<(*const LogicalPlan, usize, Column), BTreeSet<Stored>>,
     ties: HashMap<(*const LogicalPlan, usize), BTreeSet<Stored>>,
+    /// Which columns are plain, as the trail has them.
+    plain: HashMap<(*const LogicalPlan, usize, Column), bool>,
     /// Tables that are known only from persons' records.
     recorded: BTreeSet<(String, String)>,
     /// The owner keys of tables of persons.
@@ -153,6 +158,7 @@ impl<'p> Lineage<'p> {
             doors: HashMap::new(),
             trail: HashMap::new(),
             ties: HashMap::new(),
+            plain: HashMap::new(),
             recorded: BTreeSet::new(),
             owners: BTreeSet::new(),
         }

@@ -9,9 +9,11 @@ mod directory;
 mod functions;
 mod lineage;
 mod parse;
+mod picked;
 mod positions;
 mod ranking;
 mod steps;
+mod unpivoted;
 
 pub use admit::{Limits, Parameters, Question, admit};
 pub use directory::{CataloguedTable, Directory, Standing, catalogued};

@@ -412,6 +412,7 @@ async fn no_detour_leads_a_column_out_of_the_one_position_that_the_permit_lists(
         (filters, "SELECT COUNT(DISTINCT person_id) FROM demo.person WHERE year_of_birth > 1950"),
         (aggregates, "SELECT AVG(year_of_birth) FROM demo.person"),
         (aggregates, "SELECT COUNT(DISTINCT person_id) FROM demo.measurement"),
+        (aggregates, "SELECT COUNT(year_of_birth), COUNT(DISTINCT year_of_birth) FROM demo.person"),
     ] {
         house.asker("hanako", permit).await.ask(sql).await;
     }
@@ -466,6 +467,14 @@ async fn no_detour_leads_a_column_out_of_the_one_position_that_the_permit_lists(
             aggregates,
             format!("{years} (filter)"),
             plain("SELECT SUM(CASE WHEN year_of_birth = 1950 THEN 1 ELSE 0 END) FROM demo.person"),
+        ),
+        // Conditions written as arithmetic: a logarithm or a root is there for some values alone.
+        (aggregates, format!("{years} (filter)"), plain("SELECT COUNT(ln(year_of_birth - 1950)) FROM demo.person")),
+        (aggregates, format!("{years} (filter)"), plain("SELECT COUNT(NULLIF(year_of_birth, 1950)) FROM demo.person")),
+        (
+            aggregates,
+            format!("{years} (filter)"),
+            plain("SELECT COUNT(l) FROM (SELECT person_id, sqrt(year_of_birth - 1950) AS l FROM demo.person) AS q"),
         ),
     ] {
         let refusal = house.asker("hanako", permit).await.refusal(&sql).await;

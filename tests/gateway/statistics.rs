@@ -33,6 +33,22 @@ async fn statistics_of_the_year_of_birth_are_near_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_mostly_noise_within_the_catalogues_bounds_says_so() {
+    let house = House::new().await;
+    let asker = house.asker("hanako", "P-WIDE").await;
+    asker.set("epsilon", "0.5").await;
+    asker.set("intervals", "on").await;
+    let wide = "SELECT AVG(visit_end_date - visit_start_date) AS days FROM demo.visit_occurrence";
+    let narrow = "SELECT AVG(least(greatest(year_of_birth, 1900), 2030)) AS born FROM demo.person";
+    assert_eq!(asker.ask(wide).await.said("loosely_bounded").as_deref(), Some("days"));
+    assert_eq!(asker.ask(narrow).await.said("loosely_bounded"), None);
+    let origin = async |sql: &str| format!("{:?}", asker.ask(&format!("EXPLAIN {sql}")).await.rows());
+    let hint = "less noise within narrower ones: least(greatest(x, lowest), highest), or WHERE";
+    assert!(origin("SELECT AVG(year_of_birth) FROM demo.person").await.contains(hint));
+    assert!(!origin(narrow).await.contains(hint));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_least_and_the_greatest_are_protected_ends_between_the_true_ones() {
     let house = House::new().await;
     let asker = house.asker("hanako", "P-WIDE").await;

@@ -530,6 +530,8 @@ impl Gen {
                 let (number, share) = (self.bounded_number(cols), *self.pick(&["0", "0.25", "0.5", "0.9", "1"]));
                 let number = format!("CAST({number} AS DOUBLE)");
                 let call = match self.rng.random_range(0..3) {
+                    // Plain SQL does not know it.
+                    0 if self.wild => format!("PERCENTILE_DISC({share}) WITHIN GROUP (ORDER BY {number})"),
                     0 => format!("MEDIAN({number})"),
                     1 => format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY {number})"),
                     _ => format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY {number} DESC)"),

@@ -115,6 +115,14 @@ impl Gen {
                 let keys: Vec<String> = cols.iter().filter(|c| c.key).map(|c| c.sql.clone()).collect();
                 match keys.choose(&mut self.rng) {
                     Some(key) if self.rng.random_range(0..4) == 0 => format!("COUNT(DISTINCT {key})"),
+                    Some(key) if self.rng.random_range(0..4) == 0 => {
+                        format!("COUNT(DISTINCT ({key}, {}))", self.expr(cols, ty, 1))
+                    }
+                    _ if self.rng.random_range(0..4) == 0 => {
+                        self.label("count(distinct (e, f))");
+                        let other = *self.pick(&[Ty::Int, Ty::Text]);
+                        format!("COUNT(DISTINCT ({}, {}))", self.expr(cols, ty, 1), self.expr(cols, other, 1))
+                    }
                     _ => format!("COUNT(DISTINCT {})", self.expr(cols, ty, 1)),
                 }
             }
@@ -137,11 +145,12 @@ impl Gen {
                 self.label("percentile");
                 let x = self.bounded_number(cols);
                 let share = *self.pick(&["0.5", "0.25", "0.9", "0.99", "0.001", "0", "1", "0.0001", "0.3333"]);
-                match self.rng.random_range(0..5) {
+                match self.rng.random_range(0..6) {
                     0 => format!("approx_percentile_cont({x}, {share})"),
                     1 => format!("approx_percentile_cont({share}) WITHIN GROUP (ORDER BY {x})"),
                     2 => format!("approx_median({x})"),
                     3 => format!("percentile_cont({share}) WITHIN GROUP (ORDER BY {x} DESC)"),
+                    4 => format!("percentile_disc({share}) WITHIN GROUP (ORDER BY {x})"),
                     _ => format!("percentile_cont({share}) WITHIN GROUP (ORDER BY {x})"),
                 }
             }

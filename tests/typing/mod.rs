@@ -11,7 +11,7 @@ mod positions;
 pub(crate) mod shapes;
 
 use sekisho::{
-    privacy::{Analysis, Asked, Bounds, Offer, analyze},
+    privacy::{Analysis, Asked, Bounds, Kind, Offer, analyze},
     sql::{Call, Limits, Parameters, admit, parse},
     terms::{Cap, Loss, Refusal},
 };
@@ -112,6 +112,44 @@ fn the_selecting_count_serves_no_count_of_some_persons_alone() {
     };
     assert_eq!(mechanisms("person_id"), 1);
     assert_eq!(mechanisms("CASE WHEN condition_end_date IS NULL THEN person_id END"), 2);
+}
+
+#[test]
+fn what_is_one_value_in_two_spellings_is_drawn_once() {
+    let shapes = Shapes::omop();
+    for (sql, partials) in [
+        ("SELECT AVG(year_of_birth), AVG(year_of_birth::numeric) FROM person", 2),
+        (
+            "SELECT AVG(value_as_number), AVG(value_as_number::float), COUNT(*), COUNT(1) FROM measurement \
+          WHERE value_as_number BETWEEN 0 AND 200",
+            2,
+        ),
+        ("SELECT COUNT(DISTINCT (person_id, visit_start_date)) FROM visit_occurrence", 1),
+        (
+            "WITH t AS (SELECT COUNT(*) AS n FROM death) SELECT gender_concept_id, COUNT(*), MAX(t.n), MIN(t.n + 1) \
+          FROM person CROSS JOIN t GROUP BY 1",
+            1,
+        ),
+    ] {
+        let analysis = shapes.typed(sql).unwrap();
+        assert_eq!(analysis.releases().last().unwrap().partials.len(), partials, "{sql}");
+    }
+}
+
+#[test]
+fn a_person_adds_no_more_combinations_than_different_values() {
+    let shapes = Shapes::omop();
+    let most = |counted: &str| {
+        let analysis = shapes.typed(&format!("SELECT COUNT(DISTINCT {counted}) FROM visit_occurrence")).unwrap();
+        match &analysis.releases()[0].partials[0].kind {
+            Kind::Values { most, .. } => *most,
+            other => panic!("{other:?}"),
+        }
+    };
+    let of_one = most("visit_start_date");
+    for combined in ["(person_id, visit_start_date)", "(visit_occurrence_id, visit_start_date)", "ROW(person_id, 1)"] {
+        assert_eq!(most(combined), of_one, "{combined}");
+    }
 }
 
 #[test]

@@ -134,6 +134,52 @@ fn what_decides_is_a_filter_wherever_it_stands() {
 }
 
 #[test]
+fn a_count_of_what_is_there_for_some_values_alone_is_a_filter() {
+    let named = [
+        "SELECT COUNT(ln(year_of_birth - 1950)) FROM person",
+        "SELECT COUNT(1 / (year_of_birth - 1950)) FROM person",
+        "SELECT COUNT(TRY_CAST(year_of_birth - 1823 AS TINYINT)) FROM person",
+        "SELECT COUNT(DISTINCT sqrt(year_of_birth - 1950)) FROM person",
+        "SELECT approx_distinct(sqrt(year_of_birth - 1950)) FROM person",
+        "SELECT regr_count(month_of_birth, sqrt(year_of_birth - 1950)) FROM person",
+        "SELECT COUNT(l) FROM (SELECT ln(year_of_birth - 1950) AS l FROM person) AS q",
+        "SELECT COUNT(l) FROM (SELECT person_id, MAX(ln(year_of_birth - 1950)) AS l FROM person GROUP BY person_id) AS q",
+        "SELECT SUM(n) FROM (SELECT person_id, COUNT(ln(year_of_birth - 1950)) AS n FROM person GROUP BY person_id) AS q",
+        "SELECT COUNT(l) FROM (SELECT person_id, month_of_birth AS l FROM person \
+         UNION ALL SELECT person_id, ln(year_of_birth - 1950) FROM person) AS q",
+        "SELECT COUNT(l) FROM (SELECT person_id, LAG(ln(year_of_birth - 1950)) OVER (PARTITION BY person_id \
+         ORDER BY person_id) AS l FROM person) AS q",
+        "SELECT COUNT(l) FROM (SELECT p.person_id, (SELECT MAX(ln(q.year_of_birth - 1950)) FROM person q \
+         WHERE q.person_id = p.person_id) AS l FROM person p) AS r",
+        "SELECT COUNT(x.l) FROM person p CROSS JOIN LATERAL (VALUES (ln(p.year_of_birth - 1950))) AS x(l)",
+    ];
+    missing(&named.map(|sql| year(Filter)(sql.to_owned())));
+    let shapes = Shapes::omop();
+    for sql in [
+        "SELECT COUNT(year_of_birth) FROM person",
+        "SELECT COUNT(DISTINCT year_of_birth) FROM person",
+        "SELECT COUNT(CAST(year_of_birth AS BIGINT)) FROM person",
+        "SELECT COUNT(DISTINCT CAST(year_of_birth AS VARCHAR)) FROM person",
+        "SELECT COUNT(DISTINCT (year_of_birth, month_of_birth)) FROM person",
+        "SELECT COUNT(y) FROM (SELECT person_id, year_of_birth AS y FROM person) AS q",
+        "SELECT COUNT(y) FROM (SELECT person_id, MAX(year_of_birth) AS y FROM person GROUP BY person_id) AS q",
+        "SELECT AVG(ln(year_of_birth - 1900)) FROM person",
+    ] {
+        assert_eq!(positions(&shapes, sql, "person", "year_of_birth"), [Aggregate], "{sql}");
+    }
+}
+
+#[test]
+fn a_column_that_a_lateral_list_passes_on_counts_where_it_is_used() {
+    let list = "person p CROSS JOIN LATERAL (VALUES ('y', p.year_of_birth), ('m', p.month_of_birth)) AS x(label, v)";
+    missing(&[
+        year(Group)(format!("SELECT v, COUNT(*) FROM {list} GROUP BY v")),
+        year(Filter)(format!("SELECT COUNT(*) FROM {list} WHERE v > 1950")),
+        year(Aggregate)(format!("SELECT label, AVG(v) FROM {list} GROUP BY label")),
+    ]);
+}
+
+#[test]
 fn a_column_counts_in_no_other_position() {
     let shapes = Shapes::omop();
     for (sql, table, column, only) in [

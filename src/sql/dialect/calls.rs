@@ -1,6 +1,8 @@
 //! Which functions and casts do other engines have under another name or in another order?
 
-use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo, Expr, Function, Ident, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Ident, ObjectNamePart, Subscript,
+};
 
 use super::{
     arguments, bare,
@@ -26,6 +28,21 @@ pub(super) fn rename(call: &mut Function) {
     {
         *word = Ident::new(*to);
     }
+}
+
+/// The first of a person's values in an order, `(ARRAY_AGG(x ORDER BY t))[1]`: FIRST_VALUE, which passes over no NULL either.
+pub(super) fn first_of_array(root: &Expr, access: &[AccessExpr]) -> Option<String> {
+    let [AccessExpr::Subscript(Subscript::Index { index })] = access else { return None };
+    let Expr::Function(call) = bare(root) else { return None };
+    let [ObjectNamePart::Identifier(word)] = call.name.0.as_slice() else { return None };
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let of_one = list.duplicate_treatment.is_none() && list.args.len() == 1 && !list.clauses.is_empty();
+    if whole(index) != Some(1) || !word.value.eq_ignore_ascii_case("array_agg") || !of_one || call.over.is_some() {
+        return None;
+    }
+    let mut first = call.clone();
+    first.name = vec![Ident::new("first_value")].into();
+    Some(first.to_string())
 }
 
 /// A call in the engine's own words.

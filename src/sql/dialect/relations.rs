@@ -61,7 +61,7 @@ fn shown(alias: &TableAlias) -> String {
     format!("{} ({column})", alias.name)
 }
 
-fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> {
+pub(super) fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> {
     match (called, arguments) {
         ("generate_series", [first, last]) => whole_numbers(whole(bare(first))?, whole(bare(last))?, 1),
         ("generate_series", [first, last, step]) => match whole(bare(first)) {

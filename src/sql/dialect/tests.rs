@@ -50,6 +50,8 @@ fn what_other_engines_say_becomes_what_this_one_says() {
         ("a::numeric", "CAST(a AS DOUBLE PRECISION)"),
         ("CAST(a AS DECIMAL(10, 2))", "round(CAST(a AS DOUBLE PRECISION), 2)"),
         ("CAST(a AS FLOAT)", "CAST(a AS DOUBLE PRECISION)"),
+        ("(ARRAY_AGG(a ORDER BY b DESC, c))[1]", "first_value(a ORDER BY b DESC, c)"),
+        ("(array_agg(a ORDER BY b) FILTER (WHERE c))[1]", "first_value(a ORDER BY b) FILTER (WHERE c)"),
         ("a = ANY (ARRAY[1, 2])", "(a) IN (1, 2)"),
         ("a <> ALL (ARRAY[1, 2])", "(a) NOT IN (1, 2)"),
         ("(a, b) IN ((1, 2), (3, 4))", "(((a) = (1) AND (b) = (2)) OR ((a) = (3) AND (b) = (4)))"),
@@ -95,6 +97,14 @@ fn calendars_and_lists_are_written_out() {
              (TIMESTAMP '2020-03-31 00:00:00')) AS m (m)",
         ),
         ("SELECT x FROM unnest(ARRAY[1, 2]) AS u(x)", "SELECT x FROM (VALUES (1), (2)) AS u (x)"),
+        (
+            "SELECT generate_series(1, 3) AS y",
+            "SELECT __sekisho_series.v AS y FROM (VALUES (1), (2), (3)) AS __sekisho_series (v)",
+        ),
+        (
+            "SELECT a, unnest(ARRAY[1, 2]) FROM t",
+            "SELECT a, __sekisho_series.v AS unnest FROM t, (VALUES (1), (2)) AS __sekisho_series (v)",
+        ),
         ("SELECT a FROM t FETCH FIRST 5 ROWS ONLY", "SELECT a FROM t LIMIT 5"),
         ("SELECT TOP 10 a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a LIMIT 10"),
         ("SELECT TOP (10) a FROM t", "SELECT a FROM t LIMIT 10"),
@@ -104,6 +114,47 @@ fn calendars_and_lists_are_written_out() {
     }
     let endless = "SELECT * FROM generate_series(1, 100000) AS n";
     assert_eq!(spoken_text(endless).expect("spoken"), endless, "left to be refused");
+}
+
+#[test]
+fn a_list_among_columns_that_are_computed_stays_as_it_was_written() {
+    for same in [
+        "SELECT COUNT(*), generate_series(1, 3) FROM t",
+        "SELECT generate_series(1, 3), generate_series(1, 2)",
+        "SELECT DISTINCT generate_series(1, 3)",
+        "SELECT *, unnest(ARRAY[1, 2]) FROM t",
+        "SELECT (array_agg(a ORDER BY b))[2] FROM t",
+        "SELECT (array_agg(a))[1] FROM t",
+        "SELECT (array_agg(DISTINCT a ORDER BY a))[1] FROM t",
+    ] {
+        assert_eq!(spoken_text(same).expect("spoken"), same);
+    }
+}
+
+#[test]
+fn columns_of_one_name_are_told_apart_by_a_number() {
+    let told_apart = |sql: &str| match parse(sql, &Limits::default()) {
+        Ok(Call::Ask(statement)) => told_apart(*statement).to_string(),
+        other => panic!("{other:?}"),
+    };
+    for (written, meant) in [
+        (
+            "SELECT COUNT(*), COUNT(*), COUNT(*) FROM t",
+            "SELECT COUNT(*), COUNT(*) AS \"count_2\", COUNT(*) AS \"count_3\" FROM t",
+        ),
+        (
+            "SELECT COUNT(*), COUNT(*), a AS count_2 FROM t",
+            "SELECT COUNT(*), COUNT(*) AS \"count_3\", a AS count_2 FROM t",
+        ),
+        ("SELECT a, a::INT FROM t", "SELECT a, coalesce(a::INT) AS \"a_2\" FROM t"),
+        (
+            "SELECT AVG(a), AVG(a::INT), AVG(a::BIGINT) FROM t",
+            "SELECT AVG(a), AVG(coalesce(a::INT)) AS \"avg_2\", AVG(coalesce(coalesce(a::BIGINT))) AS \"avg_3\" FROM t",
+        ),
+        ("SELECT MAX('2020-01-01'::DATE) FROM t", "SELECT MAX('2020-01-01'::DATE) FROM t"),
+    ] {
+        assert_eq!(told_apart(written), meant);
+    }
 }
 
 #[test]

@@ -11,6 +11,10 @@ pub(super) const ASKING: &[(&str, &str)] = &[
     ("plain EXPLAIN is the only form", "使えるのは、何も付けない EXPLAIN だけです"),
     ("names with __sekisho are taken", "__sekisho を含む名前は使えません"),
     ("{} names two columns; say which table's", "{} に当たる列が二つあります。どの表の列かを示してください"),
+    (
+        "two columns have one name; give one of them another name",
+        "同じ名前の列が二つあります。一方に別の名前を付けてください",
+    ),
     ("{} stands twice; give one of them another name", "{} が二度現れます。一方に別の名前を付けてください"),
     (
         "every selected column is aggregated or stands in GROUP BY",

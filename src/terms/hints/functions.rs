@@ -3,6 +3,10 @@
 /// Why a function or an operator is refused, and what to write instead.
 pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     ("see the list of functions", "関数の一覧を参照してください"),
+    (
+        "the most frequent value: SELECT x, COUNT(*) AS n ... GROUP BY x ORDER BY n DESC LIMIT 1",
+        "最頻値は SELECT x, COUNT(*) AS n ... GROUP BY x ORDER BY n DESC LIMIT 1 で求めてください",
+    ),
     ("the engine does not know it", "エンジンが対応していません"),
     (
         "the engine cannot run it; compare and compute values of one type",
