@@ -5,7 +5,10 @@ use std::sync::Arc;
 use datafusion::{arrow::datatypes::DataType, common::ScalarValue, logical_expr::Expr};
 
 use super::range::Range;
-use crate::catalog::{self, ColumnClass, ColumnType};
+use crate::{
+    catalog::{self, ColumnClass, ColumnType},
+    terms::Refusal,
+};
 
 /// The public facts of one column. They lower a price or find a public domain; they never remove an enforcement.
 #[derive(Debug, Clone)]
@@ -209,6 +212,28 @@ impl Facts {
         (whole(lo)?..=whole(hi)?).map(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok()).collect()
     }
 }
+
+/// All rows of a person are in memory at once below a window, and where they are made distinct or grouped: of so many rows
+/// the long texts are few, whatever the rows hold.
+pub(super) fn short_rows(texts: impl Iterator<Item = u64>, rows_max: u64) -> Result<(), Refusal> {
+    let most = ROW_BYTES_MAX.min(PERSON_BYTES_MAX / rows_max.max(1));
+    let all = texts.filter(|bytes| *bytes > SHORT_BYTES).fold(0, u64::saturating_add);
+    match all <= most {
+        true => Ok(()),
+        false => Err(Refusal::TooComplex {
+            limit: format!(
+                "the texts of a row have at most {most} bytes where {rows_max} rows of a person are compared; shorten them \
+                 with left(x, n), four bytes a character, or join them afterwards"
+            ),
+        }),
+    }
+}
+
+/// What the catalogue declares of most texts: such are not counted.
+const SHORT_BYTES: u64 = 256;
+const ROW_BYTES_MAX: u64 = 16_384;
+/// A fifth of what a question has, since the engine keeps them in several forms.
+const PERSON_BYTES_MAX: u64 = 256 << 20;
 
 /// The unit table whose rows `column` names.
 fn link(column: &catalog::Column, table: &catalog::Table) -> Option<Arc<str>> {

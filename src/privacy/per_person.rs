@@ -21,7 +21,7 @@ use datafusion::{
 use super::{
     aggregate_call::readable,
     expression::{Scope, refused},
-    facts::{Facts, text_of, to_f64},
+    facts::{Facts, is_text, short_rows, text_of, to_f64},
     grid::Grid,
     guarded::guarded,
     range::Range,
@@ -66,6 +66,8 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         items.push(rename(column, field));
         facts.push(Facts { fixed: only_owner || total.facts.fixed, ..total.facts });
     }
+    let texts = facts.iter().zip(aggregate.schema.fields()).filter(|(_, field)| is_text(field.data_type()));
+    short_rows(texts.map(|(facts, _)| facts.text_bytes), input.rows_max)?;
     let joined = aggregate.aggr_expr.iter().filter(|expr| joins_texts(expr)).count();
     if joined > JOINED_MAX {
         return Err(Refusal::TooComplex {

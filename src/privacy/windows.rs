@@ -22,7 +22,7 @@ use datafusion::{
 use super::{
     aggregate_call::readable,
     expression::{refused, union},
-    facts::{Facts, is_text, number},
+    facts::{Facts, is_text, number, short_rows},
     grid::Grid,
     per_person::{as_float, on_grid, total_range, u64_to_f64, without_nan},
     range::Range,
@@ -65,7 +65,7 @@ pub(super) fn window(walk: &mut Walk<'_>, window: &Window, input: Owned) -> Resu
     let mut facts: Vec<Facts> = input.facts.clone();
     let mut inner = vec![];
     let ties = ties(walk, &input);
-    short_rows(&input, &ties)?;
+    of_short_rows(&input, &ties)?;
     for (expr, field) in window.window_expr.iter().zip(window.schema.iter().skip(shown)) {
         let Expr::WindowFunction(call) = expr.clone().unalias_nested().data else {
             return Err(refused("this window", "call a window function or an aggregate OVER (PARTITION BY person_id)"));
@@ -93,9 +93,7 @@ fn ties(walk: &mut Walk<'_>, input: &Owned) -> Vec<SortExpr> {
     used.map(|(_, column)| column.sort(true, false)).collect()
 }
 
-/// All rows of a person are in memory at once below a window: the long texts of one, where they are used above, must be
-/// few whatever the rows hold.
-fn short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
+fn of_short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
     let scope = input.scope();
     let bytes = |sort: &SortExpr| match &sort.expr {
         Expr::Column(column) if scope.data_type(&sort.expr).is_ok_and(|t| is_text(&t)) => {
@@ -103,21 +101,8 @@ fn short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
         }
         _ => 0,
     };
-    let all = used.iter().map(bytes).filter(|bytes| *bytes > SHORT_BYTES).fold(0, u64::saturating_add);
-    match all <= ROW_BYTES_MAX {
-        true => Ok(()),
-        false => Err(Refusal::TooComplex {
-            limit: format!(
-                "the texts of a row below a window have at most {ROW_BYTES_MAX} bytes; shorten them with left(x, n), \
-                 four bytes a character, or join them after the window"
-            ),
-        }),
-    }
+    short_rows(used.iter().map(bytes), input.rows_max)
 }
-
-/// What the catalogue declares of most texts: such are not counted.
-const SHORT_BYTES: u64 = 256;
-const ROW_BYTES_MAX: u64 = 16_384;
 
 /// One window function.
 struct One<'a, 'w> {

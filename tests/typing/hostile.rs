@@ -241,6 +241,7 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
              FROM visit_occurrence) AS w WHERE n > 1"
         )
     };
+    let nine = (0..9).map(|i| format!("lpad({text}, 1000, '{i}é')")).collect::<Vec<_>>().join(", ");
     let shifted = |call: &str| {
         format!(
             "SELECT COUNT(*) FROM (SELECT {call} OVER (PARTITION BY person_id ORDER BY visit_start_date) AS n \
@@ -293,6 +294,13 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
             format!(
                 "SELECT COUNT(*) FROM visit_occurrence v CROSS JOIN (VALUES ('{}')) AS l(t) WHERE (l.t || {text}) > '5'",
                 "5".repeat(4095)
+            ),
+        ),
+        ("too_complex", format!("SELECT COUNT(*) FROM (SELECT DISTINCT person_id, {nine} FROM visit_occurrence) AS d")),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM (SELECT person_id, COUNT(*) FROM visit_occurrence GROUP BY person_id, {nine}) AS d"
             ),
         ),
         ("function_not_allowed", shifted("nth_value(visit_concept_id, 9000) IGNORE NULLS")),

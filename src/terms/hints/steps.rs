@@ -184,9 +184,9 @@ pub(super) const STEPS: &[(&str, &str)] = &[
     ("shift by a literal", "ずらす行数をリテラルで指定してください"),
     ("give the default as a literal, or use COALESCE", "既定値をリテラルで指定するか、COALESCE を使ってください"),
     (
-        "the texts of a row below a window have at most {} bytes; shorten them with left(x, n), four bytes a \
-         character, or join them after the window",
-        "ウィンドウに入る 1 行の文字列は、合わせて {} バイトまでです。left(x, n) で短くするか（1 文字は 4 \
-         バイトと数えます）、ウィンドウの後で結合してください",
+        "the texts of a row have at most {} bytes where {} rows of a person are compared; shorten them with left(x, n), \
+         four bytes a character, or join them afterwards",
+        "個人の行を {1} 行まで比べるところでは、1 行の文字列は合わせて {0} バイトまでです。left(x, n) で短くするか（1 文字は 4 \
+         バイトと数えます）、後で結合してください",
     ),
 ];
