@@ -30,9 +30,10 @@ pub(super) fn non_negative(plan: LogicalPlan, releases: &[Release]) -> Result<Lo
         let LogicalPlan::Projection(projection) = &node else { return Ok(Transformed::no(node)) };
         let Some((index, _)) = released(projection) else { return Ok(Transformed::no(node)) };
         let Some(release) = releases.get(index) else { return Ok(Transformed::no(node)) };
-        let items = projection.expr.iter().zip(&release.outputs).map(|(item, output)| match item {
-            Expr::Alias(alias) if counts(output, release) => raised(alias, release, output),
-            other => other.clone(),
+        // Behind the outputs may stand whether a group stands out.
+        let items = projection.expr.iter().enumerate().map(|(place, item)| match (item, release.outputs.get(place)) {
+            (Expr::Alias(alias), Some(output)) if counts(output, release) => raised(alias, release, output),
+            (other, _) => other.clone(),
         });
         let projection = Projection::try_new(items.collect(), Arc::clone(&projection.input))?;
         Ok(Transformed::yes(LogicalPlan::Projection(projection)))
