@@ -181,12 +181,9 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: Logic
 /// meet: what is missing on the other side for being small would else count as nothing.
 pub(super) fn join(walk: &mut Walk<'_>, join: &Join, left: Typed, right: Typed) -> Result<Typed, Refusal> {
     let written = LogicalPlan::Join(join.clone());
-    let (of_left, of_right) = match join.join_type {
-        JoinType::Inner | JoinType::Full => (true, true),
-        JoinType::Left => (true, false),
-        JoinType::Right => (false, true),
-        _ => return walk.above(&written, vec![left, right]),
-    };
+    if !pairs_rows(join.join_type) {
+        return walk.above(&written, vec![left, right]);
+    }
     let mut carried = Carried::new(walk, What::IsShown);
     let mut whole = |side: Typed| match side {
         Typed::Released(plan) => carried.up(&plan).map(|(plan, shown)| (Typed::Released(plan), shown)),
@@ -199,8 +196,8 @@ pub(super) fn join(walk: &mut Walk<'_>, join: &Join, left: Typed, right: Typed) 
     let Typed::Released(mut plan) = walk.above(&written, vec![left, right])? else {
         return Err(mixed("write it with fewer nested steps"));
     };
-    let sides = [(of_left, shown_left), (of_right, shown_right)];
-    let shown = sides.into_iter().filter(|(counts, _)| *counts).flat_map(|(_, shown)| shown);
+    let sides = [(Side::Left, shown_left), (Side::Right, shown_right)];
+    let shown = sides.into_iter().filter(|(side, _)| side.decides(join.join_type)).flat_map(|(_, shown)| shown);
     if let Some(any) = shown.map(|column| coalesce(vec![Expr::Column(column), lit(false)])).reduce(Expr::or) {
         plan = LogicalPlan::Filter(built(Filter::try_new(any, Arc::new(plan)))?);
     }
@@ -226,6 +223,29 @@ fn among(expr: &Expr, standing: &Expr) -> Expr {
             Expr::AggregateFunction(AggregateFunction { params, ..call.clone() })
         }
         other => other.clone(),
+    }
+}
+
+/// Whether a join puts rows of both sides beside each other, instead of asking whether there are any.
+fn pairs_rows(kind: JoinType) -> bool {
+    matches!(kind, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full)
+}
+
+/// A side of a join.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    /// Whether it depends on this side which rows there are: not where it is the one that may be missing.
+    fn decides(self, kind: JoinType) -> bool {
+        match kind {
+            JoinType::Left => self == Self::Left,
+            JoinType::Right => self == Self::Right,
+            _ => true,
+        }
     }
 }
 
@@ -270,14 +290,17 @@ impl Carried {
                 let requalified = |column: Column| Column::new(Some(alias.alias.clone()), column.name);
                 Ok((LogicalPlan::SubqueryAlias(named), standing.into_iter().map(requalified).collect()))
             }
-            LogicalPlan::Filter(_) | LogicalPlan::Join(_) => {
-                let (mut inputs, mut standing) = (vec![], vec![]);
-                for input in plan.inputs() {
-                    let (input, columns) = self.up(input)?;
-                    inputs.push(input);
-                    standing.extend(columns);
-                }
-                Ok((built(plan.with_new_exprs(plan.expressions(), inputs))?, standing))
+            LogicalPlan::Filter(filter) => {
+                let (input, standing) = self.up(&filter.input)?;
+                let plan = LogicalPlan::Filter(built(Filter::try_new(filter.predicate.clone(), Arc::new(input)))?);
+                Ok((plan, standing))
+            }
+            LogicalPlan::Join(join) if pairs_rows(join.join_type) => {
+                let ((left, of_left), (right, of_right)) = (self.up(&join.left)?, self.up(&join.right)?);
+                let plan = built(plan.with_new_exprs(plan.expressions(), vec![left, right]))?;
+                let standing = [(Side::Left, of_left), (Side::Right, of_right)];
+                let standing = standing.into_iter().filter(|(side, _)| side.decides(join.join_type));
+                Ok((plan, standing.flat_map(|(_, columns)| columns).collect()))
             }
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.up(&sort.input),
             other => Ok((other.clone(), vec![])),
