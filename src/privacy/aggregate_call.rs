@@ -110,7 +110,7 @@ impl Parts {
             None => None,
         };
         if let ("count", true, Some(columns)) = (name, distinct, combined(args)) {
-            return self.combinations(columns, &scope, filter);
+            return self.distinct(one_text(columns, &scope)?, &DataType::Utf8, filter);
         }
         let Some(first) = args.first() else { return Err(refused(name, "with an argument")) };
         let Total { expr, facts } = scope.item(first)?;
@@ -227,46 +227,6 @@ impl Parts {
         Ok(Output::Count(self.partial(kind, Some(argument), filter)))
     }
 
-    /// COUNT(DISTINCT (a, b)): at most D combinations of one person and group, each told apart by one text.
-    fn combinations(
-        &mut self,
-        columns: Combined<'_>,
-        scope: &Scope<'_>,
-        filter: Option<usize>,
-    ) -> Result<Output, Refusal> {
-        let (mut parts, mut bytes, mut missing) = (vec![], 0_u64, vec![]);
-        for column in columns.of {
-            let data_type = scope.data_type(column)?;
-            if !super::release_point::groupable(&data_type) {
-                return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
-            }
-            let item = scope.item(column)?;
-            let text = match data_type {
-                DataType::Utf8 => item.expr,
-                DataType::Date32 | DataType::Timestamp(..) => {
-                    cast(count_of_time(&item.expr, &data_type), DataType::Utf8)
-                }
-                _ => cast(without_nan(item.expr, &data_type), DataType::Utf8),
-            };
-            bytes = bytes.saturating_add(if is_text(&data_type) { item.facts.text_bytes } else { PLAIN_BYTES } + 24);
-            missing.push(text.clone().is_null());
-            // Its length stands before it: no two combinations have one text.
-            let length = cast(character_length(text.clone()), DataType::Utf8);
-            parts.extend([coalesce(vec![length, lit("-")]), lit(" "), coalesce(vec![text, lit("")])]);
-        }
-        short_enough(bytes)?;
-        let null = Expr::Literal(ScalarValue::Utf8(None), None);
-        let of_nothing = missing.into_iter().reduce(Expr::or).filter(|_| !columns.row);
-        let text = concat(parts);
-        let expr = match of_nothing {
-            Some(missing) => {
-                Expr::Case(Case::new(None, vec![(Box::new(missing), Box::new(null))], Some(Box::new(text))))
-            }
-            None => text,
-        };
-        self.distinct(Total { expr, facts: Facts::unknown() }, &DataType::Utf8, filter)
-    }
-
     /// The rows that an aggregate of `x` sees.
     fn rows(&mut self, x: &Number, filter: Option<usize>) -> usize {
         let seen = x.facts.nullable.then(|| self.column(as_number(&x.expr, &x.data_type)));
@@ -366,19 +326,50 @@ impl Parts {
 }
 
 /// The columns whose combinations a count tells apart.
-struct Combined<'a> {
+pub(super) struct Combined<'a> {
     of: &'a [Expr],
     /// A row of values is there also where one of them is NULL. Of several arguments none may be.
     row: bool,
 }
 
 /// `(a, b)`, ROW(a, b), or more than one argument.
-fn combined(args: &[Expr]) -> Option<Combined<'_>> {
+pub(super) fn combined(args: &[Expr]) -> Option<Combined<'_>> {
     match args {
         [Expr::ScalarFunction(call)] if call.func.name() == "struct" => Some(Combined { of: &call.args, row: true }),
         [_, _, ..] => Some(Combined { of: args, row: false }),
         _ => None,
     }
+}
+
+/// A text of its own for each combination; NULL where there is none.
+pub(super) fn one_text(columns: Combined<'_>, scope: &Scope<'_>) -> Result<Total, Refusal> {
+    let (mut parts, mut bytes, mut missing) = (vec![], 0_u64, vec![]);
+    for column in columns.of {
+        let data_type = scope.data_type(column)?;
+        if !super::release_point::groupable(&data_type) {
+            return Err(refused("COUNT(DISTINCT ...)", "count distinct numbers, dates, texts or booleans"));
+        }
+        let item = scope.item(column)?;
+        let text = match data_type {
+            DataType::Utf8 => item.expr,
+            DataType::Date32 | DataType::Timestamp(..) => cast(count_of_time(&item.expr, &data_type), DataType::Utf8),
+            _ => cast(without_nan(item.expr, &data_type), DataType::Utf8),
+        };
+        bytes = bytes.saturating_add(if is_text(&data_type) { item.facts.text_bytes } else { PLAIN_BYTES } + 24);
+        missing.push(text.clone().is_null());
+        // Its length stands before it: no two combinations have one text.
+        let length = cast(character_length(text.clone()), DataType::Utf8);
+        parts.extend([coalesce(vec![length, lit("-")]), lit(" "), coalesce(vec![text, lit("")])]);
+    }
+    short_enough(bytes)?;
+    let null = Expr::Literal(ScalarValue::Utf8(None), None);
+    let of_nothing = missing.into_iter().reduce(Expr::or).filter(|_| !columns.row);
+    let text = concat(parts);
+    let expr = match of_nothing {
+        Some(missing) => Expr::Case(Case::new(None, vec![(Box::new(missing), Box::new(null))], Some(Box::new(text)))),
+        None => text,
+    };
+    Ok(Total { expr, facts: Facts::unknown() })
 }
 
 /// Each of the two made NULL where the other is.

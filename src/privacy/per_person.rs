@@ -19,7 +19,7 @@ use datafusion::{
 };
 
 use super::{
-    aggregate_call::readable,
+    aggregate_call::{combined, one_text, readable},
     expression::{Scope, refused},
     facts::{Facts, is_text, short_rows, text_of, to_f64},
     grid::Grid,
@@ -142,11 +142,12 @@ fn one(
         }
         all => (all, None),
     };
-    let [argument] = args else {
-        return Err(refused(call.func.name(), "with one argument"));
+    let combined = combined(args).filter(|_| call.func.name() == "count" && *distinct);
+    let (argument, item, data_type) = match (combined, args) {
+        (Some(columns), [first, ..]) => (first, one_text(columns, &scope)?, DataType::Utf8),
+        (_, [argument]) => (argument, scope.item(argument)?, scope.data_type(argument)?),
+        _ => return Err(refused(call.func.name(), "with one argument")),
     };
-    let item = scope.item(argument)?;
-    let data_type = scope.data_type(argument)?;
     let rows = Range::new(0.0, u64_to_f64(input.rows_max));
     let plain = Facts { nullable: true, ..Facts::unknown() };
     let mut push = |func: &Arc<AggregateUDF>, argument: Expr, distinct: bool| {

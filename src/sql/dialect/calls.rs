@@ -1,7 +1,8 @@
 //! Which functions and casts do other engines have under another name or in another order?
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, ExactNumberInfo, Expr, Function, FunctionArguments, Ident, ObjectNamePart, Subscript,
+    AccessExpr, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectNamePart, Subscript,
 };
 
 use super::{
@@ -27,6 +28,16 @@ pub(super) fn rename(call: &mut Function) {
         && let Some((_, to)) = AGGREGATES.iter().find(|(from, _)| word.value.eq_ignore_ascii_case(from))
     {
         *word = Ident::new(*to);
+    }
+    if let FunctionArguments::List(list) = &mut call.args
+        && list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(row))] = list.args.as_mut_slice()
+        && let Expr::Tuple(values) = &*row
+        && let Some(whole) =
+            super::parsed(&format!("struct({})", values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+    {
+        // The engine takes columns alone in a row that is written in parentheses.
+        *row = whole;
     }
 }
 

@@ -50,6 +50,7 @@ fn what_other_engines_say_becomes_what_this_one_says() {
         ("a::numeric", "CAST(a AS DOUBLE PRECISION)"),
         ("CAST(a AS DECIMAL(10, 2))", "round(CAST(a AS DOUBLE PRECISION), 2)"),
         ("CAST(a AS FLOAT)", "CAST(a AS DOUBLE PRECISION)"),
+        ("COUNT(DISTINCT (a, b + 1))", "COUNT(DISTINCT struct(a, b + 1))"),
         ("(ARRAY_AGG(a ORDER BY b DESC, c))[1]", "first_value(a ORDER BY b DESC, c)"),
         ("(array_agg(a ORDER BY b) FILTER (WHERE c))[1]", "first_value(a ORDER BY b) FILTER (WHERE c)"),
         ("a = ANY (ARRAY[1, 2])", "(a) IN (1, 2)"),

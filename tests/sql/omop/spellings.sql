@@ -38,6 +38,18 @@ SELECT COUNT(DISTINCT (measurement_concept_id, unit_concept_id)) FILTER (WHERE v
        COUNT(DISTINCT (value_as_number, measurement_concept_id)) AS values_seen
 FROM measurement;
 
+-- name: person-months of measurements
+-- expect: answerable
+SELECT COUNT(DISTINCT (m.person_id, date_trunc('month', m.measurement_date), p.year_of_birth > 1950)) AS person_months
+FROM measurement m JOIN person p ON p.person_id = m.person_id;
+
+-- name: pairs of each person
+-- expect: answerable
+SELECT AVG(n), MAX(n) FROM (
+  SELECT m.person_id, COUNT(DISTINCT (m.measurement_concept_id, m.measurement_date)) AS n
+  FROM measurement m JOIN visit_occurrence v ON v.visit_occurrence_id = m.visit_occurrence_id GROUP BY m.person_id
+) q;
+
 -- name: the most frequent sex by MODE
 -- expect: must-refuse
 -- code: function_not_allowed
