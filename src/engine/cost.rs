@@ -178,7 +178,7 @@ impl Estimate<'_> {
         if let LogicalPlan::TableScan(scan) = plan {
             return match (catalogued(scan).map(|table| &table.standing), placeholder(scan).map(|filled| filled.source))
             {
-                (Some(Standing::Public { unique, .. } | Standing::Reference { unique }), _) => unique.clone(),
+                (Some(Standing::Public { unique, .. } | Standing::Reference { unique, .. }), _) => unique.clone(),
                 (_, Some(Filled::PublicInput(index))) => {
                     self.analysis.public_inputs().get(index).map(|input| self.unique(input)).unwrap_or_default()
                 }

@@ -385,7 +385,7 @@ impl Dataset {
                     population: self.config.population.clone(),
                     table: Arc::new(table.clone()),
                 },
-                _ => Standing::Reference { unique: sole_key(table) },
+                _ => Standing::Reference { unique: sole_key(table), table: Arc::new(table.clone()) },
             };
             let columns = Arc::new(arrow_schema(table));
             directory.insert(CataloguedTable { schema: name.to_string(), name: entry.name.clone(), standing, columns });

@@ -158,7 +158,7 @@ fn over_person(
 pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
     match plan {
         LogicalPlan::TableScan(scan) => match catalogued(scan).map(|t| &t.standing) {
-            Some(Standing::Public { unique, .. } | Standing::Reference { unique }) => {
+            Some(Standing::Public { unique, .. } | Standing::Reference { unique, .. }) => {
                 plan.schema().iter().filter(|(_, f)| unique.contains(f.name())).map(Column::from).collect()
             }
             _ => BTreeSet::new(),

@@ -19,7 +19,7 @@ use datafusion::{
 };
 
 use super::{
-    facts::{Facts, PLAIN_BYTES, is_text, number},
+    facts::{Facts, PLAIN_BYTES, is_text, number, shared},
     group_keys::with_image,
     guarded::{guarded_cast, guarded_sum},
     narrowing,
@@ -79,9 +79,7 @@ impl Scope<'_> {
             fixed &= when.facts.fixed;
             branches.push((Box::new(when.expr), then.clone()));
         }
-        let link =
-            keys.first().and_then(|f| f.link.clone()).filter(|link| keys.iter().all(|f| f.link.as_ref() == Some(link)));
-        let place = keys.iter().all(|f| f.place);
+        let (link, place) = (shared(&keys, |f| &f.link), shared(&keys, |f| &f.place));
         let facts = Facts { key: true, person, fixed, link, place, ..Facts::unknown() };
         let expr = Expr::Case(Case::new(None, branches, else_expr.clone()));
         Ok(Some(Total { expr, facts }))

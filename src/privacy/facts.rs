@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::{arrow::datatypes::DataType, common::ScalarValue, logical_expr::Expr};
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{ScalarValue, TableReference},
+    logical_expr::Expr,
+};
 
 use super::range::Range;
 use crate::{
@@ -19,8 +23,9 @@ pub(super) struct Facts {
     pub(super) person: bool,
     /// The unit table whose rows it names, as their id or as a link to them; each of those rows is one person's.
     pub(super) link: Option<Arc<str>>,
-    /// It names a row of a reference table: a site, a place or a provider, with whom many persons have to do.
-    pub(super) place: bool,
+    /// The reference table of which it names a row by a declared link: a site, a place or a provider, with whom many persons
+    /// have to do.
+    pub(super) place: Option<TableReference>,
     /// It numbers the rows of each person from 1, no number twice.
     pub(super) numbered: bool,
     /// It is a row id or a link between tables: it may be counted, never compared with a literal or released.
@@ -70,7 +75,7 @@ impl Facts {
             owner: false,
             person: false,
             link: None,
-            place: false,
+            place: None,
             numbered: false,
             key: false,
             fixed: false,
@@ -112,8 +117,8 @@ impl Facts {
         Self { domain: Some(Arc::from(both)), spelled: (true, true), ..Self::unknown() }
     }
 
-    /// What the catalogue declares of a stored column.
-    pub(super) fn declared(column: &catalog::Column, table: &catalog::Table) -> Self {
+    /// What the catalogue declares of a stored column of a table in `schema`.
+    pub(super) fn declared(column: &catalog::Column, table: &catalog::Table, schema: &str) -> Self {
         let owner = table.owner.as_deref() == Some(column.name.as_str());
         let domain = column.domain.as_ref().map(|domain| match domain {
             catalog::Domain::Integers(values) => values.iter().map(|v| ScalarValue::Int64(Some(*v))).collect(),
@@ -123,7 +128,7 @@ impl Facts {
             owner,
             person: owner,
             link: link(column, table),
-            place: table.foreign_keys.iter().any(|key| key.column == column.name && !key.unit),
+            place: place(column, table, schema),
             numbered: false,
             key: column.class == ColumnClass::Key && !owner,
             fixed: owner || table.one_row_per_person,
@@ -144,8 +149,8 @@ impl Facts {
         Self {
             owner: false,
             person: self.person && other.person,
-            link: self.link.clone().filter(|link| other.link.as_ref() == Some(link)),
-            place: self.place && other.place,
+            link: shared([self, other], |f| &f.link),
+            place: shared([self, other], |f| &f.place),
             numbered: false,
             key: self.key || other.key || self.owner || other.owner,
             fixed: self.fixed && other.fixed,
@@ -236,6 +241,22 @@ const ROW_BYTES_MAX: u64 = 16_384;
 const PERSON_BYTES_MAX: u64 = 256 << 20;
 
 /// The unit table whose rows `column` names.
+/// The row that a link of a table in `schema` names, where it is no person's.
+pub(super) fn place(column: &catalog::Column, table: &catalog::Table, schema: &str) -> Option<TableReference> {
+    let key = table.foreign_keys.iter().find(|key| key.column == column.name && !key.unit)?;
+    Some(TableReference::partial(schema, key.table.as_str()))
+}
+
+/// What columns are all known to name.
+pub(super) fn shared<'f, T: Clone + PartialEq + 'f>(
+    columns: impl IntoIterator<Item = &'f Facts>,
+    names: impl Fn(&'f Facts) -> &'f Option<T>,
+) -> Option<T> {
+    let mut named = columns.into_iter().map(names);
+    let first = named.next()?.clone();
+    first.filter(|first| named.all(|other| other.as_ref() == Some(first)))
+}
+
 fn link(column: &catalog::Column, table: &catalog::Table) -> Option<Arc<str>> {
     if let Some(key) = table.foreign_keys.iter().find(|key| key.column == column.name) {
         return key.unit.then(|| Arc::from(key.table.as_str()));

@@ -254,15 +254,16 @@ fn public(
     if join.null_equality != NullEquality::NullEqualsNothing {
         return Err(mixed("join with ="));
     }
-    let of_mine = |(l, r): &'_ (Expr, Expr)| if owned_left { l.clone() } else { r.clone() };
-    let reference = references::linked(&owned, &public, join.on.iter().map(of_mine).collect::<Vec<_>>().iter())?;
+    let mine_first = |(l, r): &(Expr, Expr)| if owned_left { (l.clone(), r.clone()) } else { (r.clone(), l.clone()) };
+    let places = references::linked(&owned, &public, &join.on.iter().map(mine_first).collect::<Vec<_>>())?;
+    let places = places.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
     let unique = cut::unique_columns(&public);
     let rows_public = cut::rows(&public);
     let public_schema = Arc::clone(public.schema());
     // A row of the persons that finds no public one has NULL there.
     let missing = join.join_type != JoinType::Inner;
-    let beside = |f: Facts| Facts { nullable: f.nullable || missing, place: f.place || reference, ..f };
-    let public_facts: Vec<Facts> = listed::facts(&public).into_iter().map(beside).collect();
+    let beside = |(f, place): (Facts, _)| Facts { nullable: f.nullable || missing, place, ..f };
+    let public_facts: Vec<Facts> = listed::facts(&public).into_iter().zip(places).map(beside).collect();
     let input = walk.public_input(public)?;
     let mut on = vec![];
     let mut single = false;

@@ -122,7 +122,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
             return Err(mixed("GROUPING SETS, ROLLUP and CUBE; ask each level by itself"));
         }
         let total = scope.item(expr)?;
-        if total.facts.key && !total.facts.place {
+        if total.facts.key && total.facts.place.is_none() {
             let fix = "row ids are no group keys of a release; inside a subquery, WHERE it IS NOT NULL";
             return Err(refused(field.1.name(), fix));
         }

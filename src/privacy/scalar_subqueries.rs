@@ -33,7 +33,7 @@ pub(super) fn lone(walk: &mut Walk<'_>, owned: Owned, plan: &LogicalPlan) -> Res
         Typed::Public(plan) | Typed::Reference(plan) | Typed::Released(plan) => plan,
         Typed::Owned(_) => return Err(refused("a subquery that yields persons' rows", "aggregate in it")),
     };
-    references::linked(&owned, &plan, std::iter::empty())?;
+    references::linked(&owned, &plan, &[])?;
     let value = columns(&plan).into_iter().next().ok_or_else(|| refused("a subquery", "select one column"))?;
     let function = |name| vocabulary().aggregate(name).ok_or_else(|| refused(name, "it is missing"));
     let of = vec![
@@ -150,7 +150,7 @@ fn scalar_of_public(
     item: &Expr,
     aggregate: &Aggregate,
 ) -> Result<(Owned, Expr), Refusal> {
-    references::linked(&owned, &plan, pairs.iter().map(|(l, _)| l))?;
+    references::linked(&owned, &plan, &pairs)?;
     let (mut groups, mut on): (Vec<Expr>, Vec<(Expr, usize)>) = (vec![], vec![]);
     for (l, r) in pairs {
         let place = groups.iter().position(|g| *g == r).unwrap_or_else(|| {

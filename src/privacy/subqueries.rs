@@ -243,6 +243,11 @@ fn is_in(
             again.terms.rest.push(unequal.is_null());
             again.mark(walk, owned, None)?
         }
+        // A row's own link is NULL, or among what it leads to. Whether there is any would be the same for all who have none.
+        (Typed::Reference(_), _) => {
+            let unknown = owned.scope().item(compared)?.expr.is_null();
+            (owned, unknown)
+        }
         (_, true) => unknown_among_public(walk, owned, compared, again, &member)?,
         (_, false) => return Err(refused("NOT IN with a correlated subquery", "write NOT EXISTS")),
     };
@@ -341,7 +346,7 @@ fn mark_of_public(
     pairs: Vec<(Expr, Expr)>,
     rest: Vec<Expr>,
 ) -> Result<(Owned, Expr), Refusal> {
-    references::linked(&owned, &plan, pairs.iter().map(|(l, _)| l))?;
+    references::linked(&owned, &plan, &pairs)?;
     let rows = cut::rows(&plan).unwrap_or(u64::MAX);
     let mut right = Right::new(walk);
     let mut on = vec![];

@@ -361,7 +361,11 @@ impl<'a> Walk<'a> {
             .columns
             .fields()
             .iter()
-            .map(|field| declared.column(field.name()).map_or_else(Facts::unknown, |c| Facts::declared(c, declared)))
+            .map(|field| {
+                declared
+                    .column(field.name())
+                    .map_or_else(Facts::unknown, |c| Facts::declared(c, declared, &table.schema))
+            })
             .collect();
         let owner = facts.iter().position(|f| f.owner).ok_or_else(|| mixed("this table has no owner key"))?;
         let defaults = Defaults {

@@ -33,6 +33,8 @@ pub enum Standing {
     Reference {
         /// Columns that hold each value at most once, as ingest enforces.
         unique: BTreeSet<String>,
+        /// What the catalogue declares of it.
+        table: Arc<catalog::Table>,
     },
     /// Exists without these persons.
     Public {

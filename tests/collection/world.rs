@@ -109,7 +109,7 @@ fn standing(table: &Table, rows: &RecordBatch) -> Standing {
             population: PopulationName::new("jp").unwrap(),
             table: Arc::new(table.clone()),
         },
-        TableKind::Reference => Standing::Reference { unique },
+        TableKind::Reference => Standing::Reference { unique, table: Arc::new(table.clone()) },
         _ => Standing::Public { unique, rows: u64::try_from(rows.num_rows()).unwrap() },
     }
 }

@@ -195,6 +195,9 @@ async fn what_is_known_from_the_records_alone_is_not_read_before_the_charge() {
 async fn a_reference_table_is_asked_by_the_link_of_persons_alone() {
     let shapes = Shapes::omop();
     let persons = |condition: &str| format!("SELECT COUNT(*) FROM person p WHERE {condition}");
+    let beside = |places: &str| {
+        format!("SELECT COUNT(*) FROM person p JOIN ({places}) AS l ON l.id = p.location_id WHERE l.state IS NOT NULL")
+    };
     for sql in [
         persons("EXISTS (SELECT 1 FROM location l WHERE l.state = 'Atlantis')"),
         persons("NOT EXISTS (SELECT 1 FROM location l WHERE l.city = 'Atlantis')"),
@@ -208,6 +211,28 @@ async fn a_reference_table_is_asked_by_the_link_of_persons_alone() {
         "SELECT COUNT(*) FROM person p LEFT JOIN location l ON l.location_id > p.location_id".to_owned(),
         "SELECT COUNT(DISTINCT l.state) FROM person p, location l".to_owned(),
         "SELECT l.state, COUNT(*) FROM person p CROSS JOIN location l GROUP BY l.state".to_owned(),
+        // Below the link too, rows are met by links alone.
+        beside("SELECT a.location_id AS id, b.state FROM location a CROSS JOIN location b"),
+        beside("SELECT a.location_id AS id, b.state FROM location a JOIN location b ON a.city = b.city"),
+        beside("SELECT a.location_id AS id, b.state FROM location a, location b WHERE a.state > b.state"),
+        beside("SELECT a.location_id AS id, c.care_site_name AS state FROM location a LEFT JOIN care_site c ON c.location_id = a.location_id"),
+        beside("SELECT a.location_id AS id, a.state FROM location a WHERE EXISTS (SELECT 1 FROM care_site c WHERE c.location_id = a.location_id)"),
+        beside("SELECT location_id AS id, COUNT(*) AS state FROM care_site GROUP BY location_id"),
+        beside("SELECT DISTINCT location_id AS id, care_site_name AS state FROM care_site"),
+        beside("SELECT care_site_id AS id, care_site_name AS state FROM care_site"),
+        beside("SELECT 17 AS id, state FROM location"),
+        beside("SELECT COUNT(*) AS id, state FROM location GROUP BY state"),
+        beside("SELECT l.location_id AS id, v.s AS state FROM (VALUES ('Atlantis')) v(s) LEFT JOIN location l ON l.state = v.s"),
+        "SELECT COUNT(*) FROM person p JOIN location l ON CAST(l.location_id AS DOUBLE) = CAST(p.location_id AS DOUBLE)".to_owned(),
+        "SELECT COUNT(*) FROM person p JOIN location l ON l.location_id = p.location_id
+         JOIN care_site c ON c.location_id = l.location_id"
+            .to_owned(),
+        "SELECT COUNT(*) FROM person p JOIN care_site c ON c.care_site_id = p.location_id".to_owned(),
+        persons(
+            "p.location_id NOT IN (SELECT l.location_id FROM (VALUES ('Atlantis')) v(s) LEFT JOIN location l ON l.state = v.s)",
+        ),
+        persons("EXISTS (SELECT 1 FROM care_site c WHERE c.location_id = p.location_id)"),
+        persons("(SELECT COUNT(*) FROM care_site c WHERE c.location_id = p.location_id) > 1"),
     ] {
         let refusal = shapes.typed(&sql).err().unwrap_or_else(|| panic!("typed: {sql}"));
         assert_eq!(refusal.code(), "persons_mixed", "{sql}: {refusal}");
@@ -222,6 +247,22 @@ async fn a_reference_table_is_asked_by_the_link_of_persons_alone() {
         "SELECT COUNT(*) FROM (SELECT person_id, location_id AS place FROM person) p
          JOIN (SELECT location_id AS id, state FROM location WHERE state LIKE 'T%') l ON l.id = p.place"
             .to_owned(),
+        "SELECT s.state, COUNT(DISTINCT v.person_id) FROM visit_occurrence v JOIN (
+           SELECT c.care_site_id, l.state FROM care_site c LEFT JOIN location l ON l.location_id = c.location_id
+         ) s ON s.care_site_id = v.care_site_id GROUP BY s.state"
+            .to_owned(),
+        "SELECT COUNT(*) FROM visit_occurrence v, provider p, care_site c, location l
+         WHERE v.provider_id = p.provider_id AND p.care_site_id = c.care_site_id AND c.location_id = l.location_id
+           AND l.state = 'Tokyo'"
+            .to_owned(),
+        "SELECT c.care_site_id, COUNT(*) FROM visit_occurrence v JOIN care_site c USING (care_site_id) GROUP BY c.care_site_id"
+            .to_owned(),
+        beside("SELECT l.location_id AS id, v.s AS state FROM (VALUES ('Atlantis')) v(s) JOIN location l ON l.state = v.s"),
+        persons("p.location_id NOT IN (SELECT location_id FROM location WHERE state = 'Tokyo')"),
+        persons(
+            "EXISTS (SELECT 1 FROM care_site c JOIN location l ON l.location_id = c.location_id
+             WHERE c.care_site_id = p.care_site_id AND l.state = 'Tokyo')",
+        ),
     ] {
         assert!(shapes.typed(&sql).is_ok(), "{sql}: {:?}", shapes.typed(&sql).err());
     }

@@ -45,7 +45,7 @@ impl Shapes {
                 }
                 TableKind::Reference => {
                     tables.add_whole(schema, &name, rows);
-                    Standing::Reference { unique }
+                    Standing::Reference { unique, table: Arc::new(table) }
                 }
                 TableKind::Public => {
                     tables.add_whole(schema, &name, rows);
