@@ -294,7 +294,11 @@ impl Bench {
         directory.insert(CataloguedTable {
             schema: "vocab".into(),
             name: "concept".into(),
-            standing: Standing::Public { unique: BTreeSet::from(["concept_id".to_owned()]), rows: 1_000 },
+            standing: Standing::Public {
+                unique: BTreeSet::from(["concept_id".to_owned()]),
+                rows: 1_000,
+                text_bytes: BTreeMap::new(),
+            },
             columns: Arc::new(arrow_schema(self.model.table("concept").unwrap())),
         });
         let limits = Limits::default();

@@ -331,6 +331,13 @@ impl Model {
 }
 
 impl Table {
+    /// How many bytes the texts of its columns have at most, of those whose length is declared; enforced at ingest.
+    #[must_use]
+    pub fn text_bytes(&self) -> BTreeMap<String, u64> {
+        let declared = |column: &Column| Some((column.name.clone(), u64::from(column.length_max?)));
+        self.columns.iter().filter_map(declared).collect()
+    }
+
     /// The column of this name (lower case).
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {

@@ -7,12 +7,14 @@ use super::{
     EngineFault,
     columns::Cell,
     intern::{Group, index, mix},
+    persons::Persons,
 };
 use crate::privacy::{Kind, Partial};
 
 /// The bounds of one person, over the groups that are known so far.
 pub(super) struct Choice<'a> {
     pub(super) groups: &'a [Group],
+    pub(super) persons: &'a Persons,
     /// C.
     pub(super) groups_max: usize,
     /// m.
@@ -22,23 +24,27 @@ pub(super) struct Choice<'a> {
 impl Choice<'_> {
     /// Lists the places of `ids`, a person's groups, and puts those that are kept first: all, or the C with the smallest
     /// keyed hash of (person, group). Says how many are kept.
-    pub(super) fn keep(&self, person: i64, ids: &[u32], ranked: &mut Vec<(u64, u32)>) -> usize {
+    ///
+    /// # Errors
+    /// [`EngineFault::Shape`] for an owner key that no person has.
+    pub(super) fn keep(&self, owner: i64, ids: &[u32], ranked: &mut Vec<(u64, u32)>) -> Result<usize, EngineFault> {
         ranked.clear();
         if ids.len() <= self.groups_max {
             ranked.extend(ids.iter().zip(0_u32..).map(|(_, place)| (0, place)));
-            return ranked.len();
+            return Ok(ranked.len());
         }
+        let person = self.persons.lasting(owner)?;
         let of = |id: u32| self.groups.get(index(id));
         let rank = |id: u32| {
             let hash = of(id).map_or(0, |group| group.hash);
-            mix(hash ^ mix(person.cast_unsigned() ^ hash.rotate_left(32)))
+            mix(hash ^ mix(person ^ hash.rotate_left(32)))
         };
         ranked.extend(ids.iter().zip(0_u32..).map(|(id, place)| (rank(*id), place)));
         // Equal hashes are told apart by the keys themselves, so that the choice depends on nothing else.
         let key = |place: u32| ids.get(index(place)).and_then(|id| of(*id)).map(|group| &group.key);
         let order = |a: &(u64, u32), b: &(u64, u32)| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(&key(b.1)));
         ranked.select_nth_unstable_by(self.groups_max, order);
-        self.groups_max
+        Ok(self.groups_max)
     }
 
     /// What one person adds to one group: at most m rows' worth, truncated toward zero.

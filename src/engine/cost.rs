@@ -17,7 +17,7 @@ use datafusion::{
         JoinType,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, utils::split_conjunction},
+    logical_expr::{BinaryExpr, Cast, Expr, Join, LogicalPlan, Operator, TryCast, utils::split_conjunction},
 };
 
 use super::layout::Ranges;
@@ -251,9 +251,10 @@ fn weight(plan: &LogicalPlan) -> u64 {
         u64::try_from(plan.expressions().iter().filter(bare).count()).unwrap_or(u64::MAX)
     };
     let texts = || plan.expressions().iter().fold(0_u64, |sum, expr| sum.saturating_add(on_texts(expr)));
+    let parts = || plan.expressions().iter().fold(0_u64, |sum, expr| sum.saturating_add(parts(expr))) / PARTS_OF_A_STEP;
     match plan {
-        LogicalPlan::Projection(_) => computed().saturating_add(texts()),
-        LogicalPlan::Filter(_) => 1_u64.saturating_add(texts()),
+        LogicalPlan::Projection(_) => computed().saturating_add(texts()).saturating_add(parts()),
+        LogicalPlan::Filter(_) => 1_u64.saturating_add(texts()).saturating_add(parts()),
         LogicalPlan::Aggregate(_) => 3_u64.saturating_add(computed()).saturating_add(texts()),
         LogicalPlan::Window(_) => 20_u64.saturating_add(computed().saturating_mul(3)).saturating_add(texts()),
         LogicalPlan::Sort(_) | LogicalPlan::Distinct(_) => 5,
@@ -277,13 +278,34 @@ fn functions(expr: &Expr) -> u64 {
     count
 }
 
+/// How many operations an expression has; writing a number as a text, and reading it again, is many.
+fn parts(expr: &Expr) -> u64 {
+    let mut count = 0_u64;
+    let _ = expr.apply(|e| {
+        let more = match e {
+            Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) => 0,
+            Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) if field.data_type().is_string() => {
+                PARTS_OF_A_TEXT
+            }
+            _ => 1,
+        };
+        count = count.saturating_add(more);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    count
+}
+
 /// What an expression's searching and building of texts costs beyond a plain step.
 fn on_texts(expr: &Expr) -> u64 {
     let mut steps = 0_u64;
     let _ = expr.apply(|e| {
         let more = match e {
-            Expr::SimilarTo(_) => 200,
-            Expr::AggregateFunction(call) if call.func.name() == "string_agg" => 100,
+            Expr::SimilarTo(_) | Expr::Like(_) => 200,
+            // Each row that may be chosen is taken apart, value by value.
+            Expr::AggregateFunction(call) if !call.params.order_by.is_empty() => {
+                let keys = u64::try_from(call.params.order_by.len()).unwrap_or(u64::MAX);
+                keys.saturating_mul(10).saturating_add(if call.func.name() == "string_agg" { 100 } else { 20 })
+            }
             Expr::ScalarFunction(call) => match call.func.name() {
                 name if name.starts_with("regexp_") => 200,
                 "lpad" | "rpad" | "repeat" | "replace" | "translate" | "reverse" | "overlay" | "initcap" | "concat"
@@ -335,6 +357,10 @@ fn drawn(release: &Release, sizes: &Sizes<'_>) -> u64 {
     cells(release, sizes).saturating_mul(partials.saturating_add(1))
 }
 
+/// Operations on a column at once that take as long as a plain step of a row.
+const PARTS_OF_A_STEP: u64 = 4;
+/// Operations that take as long as a number's way to a text and back.
+const PARTS_OF_A_TEXT: u64 = 120;
 /// A function that fails on a row, found out in halves.
 const FAILING: u64 = 100;
 /// Rows of one person in a table of which nothing is declared.

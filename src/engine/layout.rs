@@ -144,6 +144,9 @@ pub struct Manifest {
     /// The sealed key of its files; none where they lie in clear, as earlier versions of the program wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// For each range the pseudonyms of its owner keys, in order; none in versions that earlier programs wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<FileEntry>,
     /// The tables: every unit and Reference table of the model, whether or not the source delivered it.
     pub tables: Vec<TableEntry>,
 }
@@ -195,6 +198,7 @@ impl Manifest {
             range_width: width,
             ranges: count,
             key: None,
+            persons: Vec::new(),
             tables,
         }
     }
@@ -253,14 +257,16 @@ impl Manifest {
     /// [`LayoutFault::Altered`] names the first file that differs.
     pub fn verify(&self, dir: &Path, file_key: &[u8; 32], manifest_mac: &[u8; 32]) -> Result<(), LayoutFault> {
         verify_manifest(self, dir, file_key, manifest_mac)?;
-        verify_files(&self.tables, dir, file_key)
+        verify_files(self.tables.iter().flat_map(|t| &t.files).chain(&self.persons), dir, file_key)
     }
 
     fn check_shape(&self) -> Result<(), LayoutFault> {
         let Ranges { count, width } = Ranges::of(self.persons_max);
         require(self.format == FORMAT, "is of a format that this build does not read")?;
         require((self.ranges, self.range_width) == (count, width), "cuts ranges otherwise than persons_max demands")?;
-        check_tables(&self.tables)?;
+        check_tables(&self.tables, &self.persons)?;
+        let sound = self.persons.is_empty() || self.persons.iter().map(|f| f.range).eq((0..count).map(Some));
+        require(sound, "has persons whose files do not fit its ranges")?;
         for table in &self.tables {
             let sound = match table.kind {
                 FileKind::Unit => table.files.iter().map(|f| f.range).eq((0..count).map(Some)),
@@ -311,12 +317,12 @@ impl VocabularyManifest {
     /// [`LayoutFault::Altered`] names the first file that differs.
     pub fn verify(&self, dir: &Path, file_key: &[u8; 32], manifest_mac: &[u8; 32]) -> Result<(), LayoutFault> {
         verify_manifest(self, dir, file_key, manifest_mac)?;
-        verify_files(&self.tables, dir, file_key)
+        verify_files(self.tables.iter().flat_map(|t| &t.files), dir, file_key)
     }
 
     fn check_shape(&self) -> Result<(), LayoutFault> {
         require(self.format == FORMAT, "is of a format that this build does not read")?;
-        check_tables(&self.tables)?;
+        check_tables(&self.tables, &[])?;
         let one_file = |t: &TableEntry| {
             t.kind == FileKind::Public && matches!(t.files.as_slice(), [FileEntry { range: None, .. }])
         };
@@ -356,14 +362,14 @@ impl<W: Write> Write for MacWriter<W> {
     }
 }
 
-fn check_tables(tables: &[TableEntry]) -> Result<(), LayoutFault> {
+fn check_tables(tables: &[TableEntry], beside: &[FileEntry]) -> Result<(), LayoutFault> {
     let mut names: Vec<_> = tables.iter().map(|t| &t.name).collect();
     names.sort_unstable();
     names.dedup();
     require(names.len() == tables.len(), "names a table twice")?;
     let inside =
         |file: &str| !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
-    let files = || tables.iter().flat_map(|t| &t.files);
+    let files = || tables.iter().flat_map(|t| &t.files).chain(beside);
     require(files().all(|f| inside(&f.file)), "names a file outside of its folder")?;
     let mut paths: Vec<_> = files().map(|f| &f.file).collect();
     let all = paths.len();
@@ -411,9 +417,13 @@ where
     if parse::<T>(&bytes)? == *held { Ok(()) } else { Err(altered()) }
 }
 
-fn verify_files(tables: &[TableEntry], dir: &Path, file_key: &[u8; 32]) -> Result<(), LayoutFault> {
+fn verify_files<'e>(
+    files: impl Iterator<Item = &'e FileEntry>,
+    dir: &Path,
+    file_key: &[u8; 32],
+) -> Result<(), LayoutFault> {
     let mut buffer = vec![0; 1 << 16];
-    for entry in tables.iter().flat_map(|t| &t.files) {
+    for entry in files {
         let mut file = File::open(dir.join(&entry.file)).map_err(at(&entry.file))?;
         let mut mac = keyed(file_key);
         loop {

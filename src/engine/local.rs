@@ -96,7 +96,9 @@ impl Engine {
             .with_target_partitions(1)
             .with_batch_size(limits.batch_rows.get())
             .with_information_schema(false)
-            .with_collect_statistics(false);
+            .with_collect_statistics(false)
+            // Sorted in parts, a union of rows per person is taken for sorted where it is not, and found wanting.
+            .with_repartition_sorts(false);
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         Ok(Self { state, threads: limits.threads, group_key })
@@ -187,7 +189,8 @@ impl Engine {
                 let task = async move {
                     let physical = engine.physical(&plan, tables.as_ref(), &filled, Some(range)).await?;
                     let mut rows = execute_stream(physical, engine.state.task_ctx()).map_err(EngineFault::run)?;
-                    let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key)?;
+                    let persons = engine.persons(&shared.0, tables.as_ref(), range).await?;
+                    let mut fold = Fold::new(&shared.0, shared.1.as_deref(), &engine.group_key, persons)?;
                     while let Some(batch) = rows.try_next().await.map_err(EngineFault::run)? {
                         fold.add(&batch)?;
                         // Batches that are always ready would never let go: a halt ends the question here.

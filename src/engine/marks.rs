@@ -129,7 +129,7 @@ impl Marks {
     /// each partial saw there.
     pub(super) fn add(
         &mut self,
-        person: i64,
+        person: u64,
         slot: u32,
         group: u32,
         seen: impl Fn(usize) -> i64,
@@ -211,11 +211,11 @@ impl Marked {
 }
 
 /// The different values, at most `most` of them: those with the smallest keyed hash of (person, value).
-fn at_most(own: &[(u32, u32, u64)], most: usize, person: i64) -> Vec<u64> {
+fn at_most(own: &[(u32, u32, u64)], most: usize, person: u64) -> Vec<u64> {
     let mut values: Vec<u64> = own.iter().map(|mark| mark.2).collect();
     values.dedup();
     if values.len() > most {
-        let rank = |value: &u64| (mix(value ^ mix(person.cast_unsigned() ^ value.rotate_left(32))), *value);
+        let rank = |value: &u64| (mix(value ^ mix(person ^ value.rotate_left(32))), *value);
         values.sort_unstable_by_key(rank);
         values.truncate(most);
     }

@@ -17,8 +17,9 @@ use super::{
     columns::{Cell, Seen},
     intern::{Interner, OUTSIDE, Value, index},
     marks::Marks,
+    persons::Persons,
     sums::{Added, Sums},
-    whole::{Persons, Whole},
+    whole::{self, Whole},
 };
 use crate::privacy::Release;
 
@@ -26,6 +27,7 @@ use crate::privacy::Release;
 pub(super) struct Fold<'a> {
     release: &'a Release,
     secret: &'a [u8; 32],
+    persons: Persons,
     interner: Interner,
     ids: Vec<u32>,
     columns: Vec<Seen>,
@@ -60,10 +62,12 @@ impl<'a> Fold<'a> {
         release: &'a Release,
         public: Option<&[BTreeSet<Value>]>,
         secret: &'a [u8; 32],
+        persons: Persons,
     ) -> Result<Self, EngineFault> {
         Ok(Self {
             release,
             secret,
+            persons,
             interner: Interner::new(release.keys, public, secret),
             ids: vec![],
             columns: release.partials.iter().map(|_| Seen::default()).collect(),
@@ -129,8 +133,8 @@ impl<'a> Fold<'a> {
     fn whole(&mut self, owners: &[i64], rows: Range<usize>, runs: &[Range<usize>]) -> Result<(), EngineFault> {
         let (owners, ids) = (owners.get(rows.clone()), self.ids.get(rows.clone()));
         let (Some(owners), Some(ids)) = (owners, ids) else { return Err(EngineFault::Shape) };
-        let persons = Persons { from: rows.start, owners, ids, keyless: self.release.keys == 0, runs };
-        let choice = choice(self.release, &self.interner)?;
+        let persons = whole::Persons { from: rows.start, owners, ids, keyless: self.release.keys == 0, runs };
+        let choice = choice(self.release, &self.interner, &self.persons)?;
         self.whole.add(&persons, self.release.partials.iter().zip(&self.columns), &choice, &mut self.sums)
     }
 
@@ -175,8 +179,8 @@ impl<'a> Fold<'a> {
     fn close(&mut self) -> Result<(), EngineFault> {
         let Some(person) = self.person.take() else { return Ok(()) };
         let width = self.release.partials.len();
-        let choice = choice(self.release, &self.interner)?;
-        let kept = choice.keep(person, &self.scratch.groups, &mut self.kept);
+        let choice = choice(self.release, &self.interner, &self.persons)?;
+        let kept = choice.keep(person, &self.scratch.groups, &mut self.kept)?;
         self.marks.settle();
         for place in 0..kept {
             let slot = index(self.kept.get(place).map_or(u32::MAX, |(_, slot)| *slot));
@@ -193,7 +197,7 @@ impl<'a> Fold<'a> {
             let seen = |place: usize| cells.get(place).map_or(0, |cell| cell.0);
             let (slot, group) = (u32::try_from(slot), u32::try_from(group));
             let (Ok(slot), Ok(group)) = (slot, group) else { return Err(EngineFault::Shape) };
-            self.marks.add(person, slot, group, seen)?;
+            self.marks.add(choice.persons.lasting(person)?, slot, group, seen)?;
         }
         self.marks.clear();
         self.scratch.clear();
@@ -202,10 +206,10 @@ impl<'a> Fold<'a> {
 }
 
 /// The bounds of each person, over the groups that are known so far.
-fn choice<'a>(release: &Release, interner: &'a Interner) -> Result<Choice<'a>, EngineFault> {
+fn choice<'a>(release: &Release, interner: &'a Interner, persons: &'a Persons) -> Result<Choice<'a>, EngineFault> {
     let groups_max = usize::try_from(release.groups_max).map_err(|_| EngineFault::Shape)?;
     let rows_per_group = i64::try_from(release.rows_per_group).map_err(|_| EngineFault::Shape)?;
-    Ok(Choice { groups: interner.groups(), groups_max, rows_per_group })
+    Ok(Choice { groups: interner.groups(), persons, groups_max, rows_per_group })
 }
 
 /// The rows of each owner, where equal ones stand together.
@@ -330,7 +334,7 @@ mod tests {
 
     fn folded(release: &Release, public: Option<&[BTreeSet<Value>]>, rows: &RecordBatch, size: usize) -> Vec<String> {
         let secret = [7; 32];
-        let mut fold = Fold::new(release, public, &secret).unwrap();
+        let mut fold = Fold::new(release, public, &secret, Persons::default()).unwrap();
         let mut from = 0;
         while from < rows.num_rows() {
             let length = size.min(rows.num_rows() - from);
@@ -370,6 +374,58 @@ mod tests {
         assert!(compared > 10_000, "{compared}");
     }
 
+    /// With one person fewer everybody behind has another owner key: the sums differ by that person's groups alone.
+    #[test]
+    fn whoever_comes_or_leaves_moves_nobody_elses_choice() {
+        let all = rows(5, &[40], 30);
+        let owners = all.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let without = |gone: i64| {
+            let stays: BooleanArray = owners.iter().map(|owner| Some(*owner != gone)).collect();
+            datafusion::arrow::compute::filter_record_batch(&all, &stays).unwrap()
+        };
+        let secret = [7; 32];
+        let summed = |rows: &RecordBatch, size: usize, lasting: bool| {
+            let sources: Vec<i64> = rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+            let mut persons = sources.clone();
+            persons.dedup();
+            let dense: Int64Array =
+                sources.iter().map(|owner| 100 + persons.partition_point(|p| p < owner) as i64).collect();
+            let mut columns = rows.columns().to_vec();
+            columns[0] = Arc::new(dense);
+            let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+            let release = release(1, 3, 2, &rows);
+            let pseudonyms = persons.iter().map(|source| mix(source.cast_unsigned()).cast_signed()).collect();
+            let persons = if lasting { Persons::numbered(100, pseudonyms) } else { Persons::default() };
+            let mut fold = Fold::new(&release, None, &secret, persons).unwrap();
+            for from in (0..rows.num_rows()).step_by(size) {
+                fold.add(&rows.slice(from, size.min(rows.num_rows() - from))).unwrap();
+            }
+            let sums = fold.finish().unwrap();
+            sums.into_iter().map(|(key, added)| (key, *added.sums.last().unwrap())).collect::<Vec<_>>()
+        };
+        let apart = |a: &[(Vec<Value>, i64)], b: &[(Vec<Value>, i64)]| -> i64 {
+            let of = |list: &[(Vec<Value>, i64)], key| list.iter().find(|(k, _)| k == key).map_or(0, |(_, n)| *n);
+            a.iter().map(|(key, n)| (n - of(b, key)).abs()).sum()
+        };
+        for gone in [0, 3, 300, 2_997, 4_497] {
+            for size in [1, 8_192] {
+                let (with, without) = (summed(&all, size, true), summed(&without(gone), size, true));
+                assert!(apart(&with, &without) <= 2, "{gone} {size}: {}", apart(&with, &without));
+            }
+        }
+        let moved = apart(&summed(&all, 8_192, false), &summed(&without(0), 8_192, false));
+        assert!(moved > 100, "this test would not see it: {moved}");
+    }
+
+    #[test]
+    fn owner_keys_that_no_person_has_are_a_fault() {
+        let persons = Persons::numbered(10, vec![7, 8]);
+        assert_eq!(persons.lasting(11).unwrap(), 8);
+        for owner in [9, 12, i64::MIN] {
+            assert!(matches!(persons.lasting(owner), Err(EngineFault::Shape)), "{owner}");
+        }
+    }
+
     #[test]
     fn owners_that_do_not_ascend_are_a_fault() {
         let all = rows(0, &[5], 3);
@@ -383,7 +439,7 @@ mod tests {
             datafusion::arrow::compute::concat_batches(&all.schema(), &parts).unwrap()
         };
         for batches in [vec![batch(&[2, 1, 3])], vec![batch(&[1, 3, 2])], vec![batch(&[1, 2]), batch(&[1])]] {
-            let mut fold = Fold::new(&release, None, &secret).unwrap();
+            let mut fold = Fold::new(&release, None, &secret, Persons::default()).unwrap();
             let done = batches.iter().try_for_each(|batch| fold.add(batch));
             assert!(matches!(done, Err(EngineFault::Order)), "{done:?}");
         }

@@ -25,7 +25,7 @@ use datafusion::{
 use futures::FutureExt;
 
 use super::{
-    Engine, EngineFault, RangedTables, finish,
+    Engine, EngineFault, PersonsOfRange, RangedTables, finish,
     local::{Placed, positional},
 };
 use crate::{
@@ -132,6 +132,10 @@ impl RangedTables for Instead<'_> {
             true => table.with_sort_order(vec![vec![col("person_id").sort(true, false)]]),
             false => table,
         }))
+    }
+
+    fn persons(&self, _: &str, _: u32) -> Result<Option<PersonsOfRange>, EngineFault> {
+        Ok(None)
     }
 }
 

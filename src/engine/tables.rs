@@ -20,8 +20,11 @@ use datafusion::{
     logical_expr::col,
 };
 
-use super::{EngineFault, layout::Manifest, schema::arrow_schema, version_key::VersionKey};
+use super::{EngineFault, layout::Manifest, persons::persons_schema, schema::arrow_schema, version_key::VersionKey};
 use crate::catalog::Model;
+
+/// The first owner key of a range, and the lasting pseudonyms from it on, one row each.
+pub type PersonsOfRange = (i64, Arc<dyn TableProvider>);
 
 /// The tables of one question: unit tables cut into owner-key ranges, the others whole.
 pub trait RangedTables: Send + Sync {
@@ -33,6 +36,12 @@ pub trait RangedTables: Send + Sync {
     /// # Errors
     /// [`EngineFault::Missing`] where there is none.
     fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault>;
+
+    /// The persons of `range` of the data set `schema`; `None` where owner keys last themselves.
+    ///
+    /// # Errors
+    /// [`EngineFault::Missing`] where they cannot be read.
+    fn persons(&self, schema: &str, range: u32) -> Result<Option<PersonsOfRange>, EngineFault>;
 }
 
 /// The tables of a data version and of public vocabularies, as Parquet files.
@@ -99,6 +108,20 @@ impl RangedTables for FileTables {
             [file] => parquet(&version.directory.join(file), columns, range.is_some(), version.key.as_deref()),
             _ => Err(EngineFault::Missing),
         }
+    }
+
+    fn persons(&self, schema: &str, range: u32) -> Result<Option<PersonsOfRange>, EngineFault> {
+        let version = self.version.as_ref().filter(|v| v.schema == schema).ok_or(EngineFault::Missing)?;
+        let Some(entry) = version.manifest.persons.iter().find(|entry| entry.range == Some(range)) else {
+            return match version.manifest.persons.is_empty() {
+                // A version of before: its choices last as long as it does.
+                true => Ok(None),
+                false => Err(EngineFault::Missing),
+            };
+        };
+        let first = i64::try_from(version.manifest.owner_keys(range).0).map_err(|_| EngineFault::Shape)?;
+        let file = version.directory.join(&entry.file);
+        Ok(Some((first, parquet(&file, persons_schema(), false, version.key.as_deref())?)))
     }
 }
 
@@ -172,6 +195,10 @@ impl RangedTables for MemoryTables {
         let from = owners.values().partition_point(|o| *o < low);
         let to = owners.values().partition_point(|o| *o < low.saturating_add(self.width));
         memory(&rows.slice(from, to - from), self.batch_rows, Some(*owner))
+    }
+
+    fn persons(&self, _: &str, _: u32) -> Result<Option<PersonsOfRange>, EngineFault> {
+        Ok(None)
     }
 }
 

@@ -177,7 +177,7 @@ impl Whole {
                 let own = index(floor.wrapping_sub(before))..index(next.wrapping_sub(before));
                 let own = self.groups.get_mut(own).ok_or(EngineFault::Shape)?;
                 let owner = *persons.owners.get(run.start).ok_or(EngineFault::Shape)?;
-                let kept = choice.keep(owner, own, &mut self.ranked);
+                let kept = choice.keep(owner, own, &mut self.ranked)?;
                 for (_, slot) in self.ranked.get(kept..).unwrap_or_default() {
                     *own.get_mut(index(*slot)).ok_or(EngineFault::Shape)? = OUTSIDE;
                 }

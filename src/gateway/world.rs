@@ -18,7 +18,7 @@ use super::{DatasetConfig, Enclave, ReleaseAt};
 use crate::{
     catalog::{Model, Table, TableKind},
     engine::{
-        Engine, EngineFault, FileTables, MemoryTables, RangedTables, VersionKey,
+        Engine, EngineFault, FileTables, MemoryTables, PersonsOfRange, RangedTables, VersionKey,
         layout::{FileKind, LayoutFault, Manifest, TableEntry, VocabularyManifest},
         sample::{self, SampleFault, sample},
         schema::arrow_schema,
@@ -133,6 +133,7 @@ struct PublicTable {
     columns: SchemaRef,
     unique: BTreeSet<String>,
     rows: u64,
+    text_bytes: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -271,8 +272,10 @@ impl World {
         for of in &text.vocabularies {
             let mut tables = BTreeMap::new();
             for (name, (unique, rows)) in &of.tables {
-                let columns = Arc::new(arrow_schema(models.first()?.table(name)?));
-                let table = PublicTable { file: PathBuf::new(), columns, unique: unique.clone(), rows: *rows };
+                let declared = models.first()?.table(name)?;
+                let (columns, text_bytes) = (Arc::new(arrow_schema(declared)), declared.text_bytes());
+                let (file, unique) = (PathBuf::new(), unique.clone());
+                let table = PublicTable { file, columns, unique, rows: *rows, text_bytes };
                 tables.insert(name.clone(), table);
             }
             let declaration = of.declaration.clone();
@@ -319,7 +322,11 @@ impl World {
                 directory.insert(CataloguedTable {
                     schema: name.to_string(),
                     name: table.clone(),
-                    standing: Standing::Public { unique: public.unique.clone(), rows: public.rows },
+                    standing: Standing::Public {
+                        unique: public.unique.clone(),
+                        rows: public.rows,
+                        text_bytes: public.text_bytes.clone(),
+                    },
                     columns: Arc::clone(&public.columns),
                 });
             }
@@ -412,7 +419,8 @@ impl Vocabulary {
             let files = FileTables::public_only(BTreeMap::from([(key.clone(), (file.clone(), Arc::clone(&columns)))]));
             let declared: Vec<String> = sole_key(table).into_iter().collect();
             let (rows, unique) = engine.measure_public(files.table(&key.0, &key.1, None)?, &declared).await?;
-            tables.insert(entry.name.clone(), PublicTable { file, columns, unique, rows });
+            let text_bytes = table.text_bytes();
+            tables.insert(entry.name.clone(), PublicTable { file, columns, unique, rows, text_bytes });
         }
         Ok(Self { declaration, tables })
     }
@@ -474,6 +482,7 @@ fn public_rows(schema: &str, name: &str, rows: &RecordBatch) -> CataloguedTable 
         standing: Standing::Public {
             unique: BTreeSet::new(),
             rows: u64::try_from(rows.num_rows()).unwrap_or(u64::MAX),
+            text_bytes: BTreeMap::new(),
         },
         columns: rows.schema(),
     }
@@ -504,5 +513,9 @@ impl RangedTables for AllTables {
                 .or_else(|_| self.public.table(schema, name, None))
                 .or_else(|_| in_files()),
         }
+    }
+
+    fn persons(&self, schema: &str, range: u32) -> Result<Option<PersonsOfRange>, EngineFault> {
+        self.files.as_ref().ok_or(EngineFault::Missing)?.persons(schema, range)
     }
 }

@@ -24,6 +24,7 @@ mod write;
 
 use std::{
     cell::Cell,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,7 +33,8 @@ use chrono::NaiveDate;
 
 use self::{
     arrange::{Arranged, Arrangement, arrange},
-    people::Census,
+    fault::disk,
+    people::{Census, People},
     plan::{Cut, PERSON, Plan, TablePlan},
     pseudonym::Pseudonyms,
     references::{ReferenceTable, read_references},
@@ -53,7 +55,8 @@ use crate::{
     catalog::Model,
     engine::{
         VersionKey,
-        layout::{FileKind, Manifest, TableEntry},
+        layout::{FileEntry, FileKind, Manifest, TableEntry},
+        persons_rows, persons_schema,
     },
     terms::{DataVersion, DatasetName, PopulationName, SourceName},
 };
@@ -175,6 +178,7 @@ pub fn ingest(load: &Load<'_>, progress: &dyn Fn(Progress<'_>)) -> Result<Loaded
         done.set(done.get() + 1);
         progress(Progress::Writing { done: done.get(), of: cut.ranges.count });
     })?;
+    let persons = write_persons(&people, cut, stage.folder(), protection)?;
     let mut tables = gather_units(&plan, ranges, &mut rejects, &mut report)?;
     tables.extend(write_references(&plan.references, &reference_tables, stage.folder(), protection)?);
     report.first_rejects = rejects.first();
@@ -183,7 +187,7 @@ pub fn ingest(load: &Load<'_>, progress: &dyn Fn(Progress<'_>)) -> Result<Loaded
     // 6. The manifest, then the version appears. A crash before the rename leaves a hidden folder, after it a version
     //    that no book names: neither is ever in force.
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest_mac = manifest(load, tables, &version_key)?.write(stage.folder(), load.file_key)?;
+    let manifest_mac = manifest(load, tables, persons, &version_key)?.write(stage.folder(), load.file_key)?;
     let rejects = rejects.finish()?;
     stage.publish(&rejects)?;
     progress(Progress::Published);
@@ -270,11 +274,40 @@ fn refuse_too_many_rejects(load: &Load<'_>, report: &QualityReport) -> Result<()
     }
 }
 
-fn manifest(load: &Load<'_>, tables: Vec<TableEntry>, key: &VersionKey) -> Result<Manifest, IngestFault> {
+/// The folder of the files that name the persons; no table of a model can have its name.
+const PERSONS: &str = "_persons";
+
+/// By what the persons of each range are known in every version.
+fn write_persons(
+    people: &People,
+    cut: Cut,
+    folder: &Path,
+    protection: Protection<'_>,
+) -> Result<Vec<FileEntry>, IngestFault> {
+    let shape = |_| IngestFault::Stopped("naming the persons of a range");
+    let inside = folder.join(PERSONS);
+    fs::create_dir(&inside).map_err(disk(&inside))?;
+    let one = |range: u32| {
+        let first = u64::from(range) * cut.ranges.width;
+        let rows = persons_rows(people.pseudonyms(first, first + cut.ranges.width)).map_err(shape)?;
+        let name = format!("{PERSONS}/r{range:04}.parquet");
+        let mut file = TableFile::create(folder, name, Some(range), persons_schema(), protection, None)?;
+        file.write(&rows)?;
+        file.finish()
+    };
+    (0..cut.ranges.count).map(one).collect()
+}
+
+fn manifest(
+    load: &Load<'_>,
+    tables: Vec<TableEntry>,
+    persons: Vec<FileEntry>,
+    key: &VersionKey,
+) -> Result<Manifest, IngestFault> {
     let wrapped = key.wrapped(load.file_key, &load.dataset, load.version);
     let wrapped = wrapped.ok_or(IngestFault::Stopped("sealing the key of the version"))?;
     let (dataset, population) = (load.dataset.clone(), load.population.clone());
     let (model, source) = (load.model.name.clone(), load.source.clone());
     let manifest = Manifest::new(dataset, population, load.version, model, source, load.date, load.population_max);
-    Ok(Manifest { key: Some(wrapped), tables, ..manifest })
+    Ok(Manifest { key: Some(wrapped), persons, tables, ..manifest })
 }

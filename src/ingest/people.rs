@@ -16,6 +16,8 @@ pub(super) struct Census {
 /// Everybody, with their owner keys.
 pub(super) struct People {
     owner_keys: HashMap<i64, u32>,
+    /// In the order of the owner keys.
+    pseudonyms: Vec<u64>,
     duplicates: HashSet<u64>,
 }
 
@@ -40,22 +42,30 @@ impl Census {
     pub(super) fn close(mut self, pseudonyms: &Pseudonyms) -> People {
         let mut order: Vec<(u64, i64)> = self.persons.keys().map(|id| (pseudonyms.of_person(*id), *id)).collect();
         order.sort_unstable();
-        for (owner_key, (_, id)) in (0..).zip(order) {
+        let mut pseudonyms = Vec::with_capacity(order.len());
+        for (owner_key, (pseudonym, id)) in (0..).zip(order) {
             self.persons.insert(id, owner_key);
+            pseudonyms.push(pseudonym);
         }
-        People { owner_keys: self.persons, duplicates: self.duplicates }
+        People { owner_keys: self.persons, pseudonyms, duplicates: self.duplicates }
     }
 }
 
 impl People {
     /// For tables whose rows are about no person.
     pub(super) fn nobody() -> Self {
-        Self { owner_keys: HashMap::new(), duplicates: HashSet::new() }
+        Self { owner_keys: HashMap::new(), pseudonyms: vec![], duplicates: HashSet::new() }
     }
 
     /// The owner key of a person of the source.
     pub(super) fn owner_key(&self, id: i64) -> Option<u32> {
         self.owner_keys.get(&id).copied()
+    }
+
+    /// The pseudonyms of the owner keys from `first` up to `end`, as many as there are.
+    pub(super) fn pseudonyms(&self, first: u64, end: u64) -> &[u64] {
+        let at = |owner_key: u64| usize::try_from(owner_key).unwrap_or(usize::MAX).min(self.pseudonyms.len());
+        self.pseudonyms.get(at(first)..at(end)).unwrap_or_default()
     }
 
     /// Whether the row of the person table at `origin` repeats a person.

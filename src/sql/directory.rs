@@ -42,6 +42,8 @@ pub enum Standing {
         unique: BTreeSet<String>,
         /// How many rows it has.
         rows: u64,
+        /// How many bytes the texts of a column have at most, where that is declared.
+        text_bytes: BTreeMap<String, u64>,
     },
 }
 

@@ -30,6 +30,9 @@ pub enum LossFault {
     /// ε, ρ or δ is negative or not a number.
     #[error("a loss is a number of at least zero")]
     NotANumber,
+    /// It is no cap.
+    #[error("a cap is an epsilon above 0 and up to 1000, at a delta between 0 and 1")]
+    NoCap,
     /// The figure does not fit the ledger's integers.
     #[error("the loss does not fit the ledger")]
     TooLarge,
@@ -280,7 +283,7 @@ impl Cap {
     /// [`LossFault`] unless 0 < ε ≤ 1000 and 0 < δ < 1.
     pub fn new(epsilon: f64, delta: f64) -> Result<Self, LossFault> {
         let sound = epsilon > 0.0 && epsilon <= 1000.0 && delta > 0.0 && delta < 1.0;
-        if sound { Ok(Self { epsilon, delta }) } else { Err(LossFault::NotANumber) }
+        if sound { Ok(Self { epsilon, delta }) } else { Err(LossFault::NoCap) }
     }
 
     /// ε in nats.

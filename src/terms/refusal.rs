@@ -184,8 +184,13 @@ impl Refusal {
             Self::NotSql { line: 0, .. } => "not SQL, or not all of it".into(),
             Self::NotSql { line, column } => format!("not SQL at line {line}, column {column}"),
             Self::NotAQuestion { hint } => format!("only questions are answered here; {hint}"),
-            Self::UnknownTable { name } => format!("no table {name:?}; see sekisho.tables"),
-            Self::UnknownColumn { name } => format!("no column {name:?}; see sekisho.columns"),
+            Self::UnknownTable { name } => {
+                format!("no table {name:?}; sekisho.tables lists those that are here, and why others are never loaded")
+            }
+            Self::UnknownColumn { name } => {
+                format!("no column {name:?}; see sekisho.columns: identifiers, values as the source wrote them and free text \
+                         are never loaded")
+            }
             Self::FunctionNotAllowed { name, hint } => format!("{name} is not allowed here; {hint}"),
             Self::RowsNotReleased => {
                 "rows about persons are never released; select aggregates, such as COUNT(*), with GROUP BY, or try the rows of the _sample schema".into()
@@ -231,8 +236,12 @@ impl Refusal {
             Self::NotSql { line: 0, .. } => "SQL として読めません".into(),
             Self::NotSql { line, column } => format!("SQL として読めません ({line} 行 {column} 文字目)"),
             Self::NotAQuestion { hint } => format!("質問だけを受け付けます。{}", in_japanese(hint)),
-            Self::UnknownTable { name } => format!("表 {name:?} はありません。sekisho.tables を参照してください"),
-            Self::UnknownColumn { name } => format!("列 {name:?} はありません。sekisho.columns を参照してください"),
+            Self::UnknownTable { name } => {
+                format!("表 {name:?} はありません。使える表と、読み込まない表の理由は sekisho.tables にあります")
+            }
+            Self::UnknownColumn { name } => {
+                format!("列 {name:?} はありません。sekisho.columns を参照してください。識別子、元データの表記、自由記載は読み込まれません")
+            }
             Self::FunctionNotAllowed { name, hint } => {
                 format!("{}はここでは使えません。{}", spaced(&named_in_japanese(name)), in_japanese(hint))
             }

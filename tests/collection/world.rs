@@ -110,7 +110,7 @@ fn standing(table: &Table, rows: &RecordBatch) -> Standing {
             table: Arc::new(table.clone()),
         },
         TableKind::Reference => Standing::Reference { unique, table: Arc::new(table.clone()) },
-        _ => Standing::Public { unique, rows: u64::try_from(rows.num_rows()).unwrap() },
+        _ => Standing::Public { unique, rows: u64::try_from(rows.num_rows()).unwrap(), text_bytes: table.text_bytes() },
     }
 }
 

@@ -49,7 +49,7 @@ impl Shapes {
                 }
                 TableKind::Public => {
                     tables.add_whole(schema, &name, rows);
-                    Standing::Public { unique, rows: 100_000 }
+                    Standing::Public { unique, rows: 100_000, text_bytes: table.text_bytes() }
                 }
                 TableKind::Refused => continue,
             };

@@ -316,3 +316,27 @@ fn a_public_vocabulary_keeps_its_ids_and_takes_no_other_table() {
     assert_eq!(loaded.report.tables["concept"].columns_unknown, ["valid"]);
     assert!(matches!(ingest_vocabulary(&load, &|_| ()), Err(IngestFault::VersionExists(DataVersion(1)))));
 }
+
+#[test]
+fn a_person_keeps_its_pseudonym_whoever_comes() {
+    let enclave = Enclave::sound();
+    let named = |version: u32| -> Vec<i64> {
+        let dir = enclave.data().join(format!("v{version}"));
+        let manifest = Manifest::read(&dir).unwrap();
+        let ranges: Vec<_> = manifest.persons.iter().map(|file| file.range).collect();
+        assert_eq!(ranges, (0..manifest.ranges).map(Some).collect::<Vec<_>>());
+        let key = manifest.version_key(enclave.load().file_key).unwrap();
+        let batches = manifest.persons.iter().flat_map(|file| read_file(&dir.join(&file.file), key.as_ref()));
+        let of = |batch: RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        batches.flat_map(of).collect()
+    };
+    enclave.ingest().unwrap();
+    for id in 10..30 {
+        enclave.add("person.csv", &format!("{id},8507,,x"));
+    }
+    enclave.ingest().unwrap();
+    let (before, after) = (named(1), named(2));
+    assert_eq!((before.len(), after.len()), (3, 23));
+    assert!(before.iter().all(|pseudonym| after.contains(pseudonym)), "{before:?} {after:?}");
+    assert!(after.is_sorted_by_key(|pseudonym| pseudonym.cast_unsigned()), "in the order of the owner keys");
+}

@@ -159,6 +159,10 @@ pub(super) const ADMINISTRATION: &[(&str, &str)] = &[
         "{} の manifest.json に問題があります。範囲の区切りが persons_max と合いません",
     ),
     (
+        "{}: manifest.json: has persons whose files do not fit its ranges",
+        "{} の manifest.json に問題があります。個人のファイルが範囲に合っていません",
+    ),
+    (
         "{}: manifest.json: has a table whose files do not fit its kind",
         "{} の manifest.json に問題があります。種類に合わないファイルを持つ表があります",
     ),
