@@ -25,7 +25,10 @@ use datafusion::{
     },
 };
 
-use super::{CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, lineage, unpivoted, vocabulary};
+use super::{
+    CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, earlier, lineage, rounding, unpivoted,
+    vocabulary,
+};
 use crate::terms::{Refusal, Touched};
 
 /// The public limits of one question.
@@ -163,8 +166,8 @@ pub fn admit(
     let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
     let plan = fix_clock(plan, today).map_err(unplanned)?;
     let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
-    let plan = unpivoted::unpivoted(plan).map_err(unplanned)?;
-    let plan = normalise(plan).map_err(unplanned)?;
+    let plan = rounding::rounded(plan).and_then(unpivoted::unpivoted).map_err(unplanned)?;
+    let plan = normalise(plan).and_then(earlier::earlier).map_err(unplanned)?;
     within_limits(&plan, limits)?;
     padded_by_literals(&plan)?;
     let touched = lineage::touched(&plan).map_err(unplanned)?;

@@ -7,6 +7,7 @@ mod calls;
 mod dates;
 mod formats;
 mod names;
+mod patterns;
 mod relations;
 mod series;
 
@@ -63,7 +64,7 @@ impl VisitorMut for Spoken {
         if let Expr::Function(call) = expr {
             calls::rename(call);
         }
-        if let Some(refusal) = formats::unknown(expr) {
+        if let Some(refusal) = formats::unknown(expr).or_else(|| patterns::unknown(expr)) {
             return ControlFlow::Break(refusal);
         }
         if let Some(other) = rewritten(expr) {
@@ -87,6 +88,8 @@ impl VisitorMut for Spoken {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
         relations::rows_in_where(select);
+        relations::apply_as_lateral(select);
+        relations::keys_by_number(select);
         series::from_select(select);
         ControlFlow::Continue(())
     }
@@ -106,8 +109,10 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
             relations::overlaps(left, op, right).or_else(|| dates::arithmetic(left, op, right))?
         }
         Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
+        Expr::Convert { is_try: false, expr, data_type: Some(to), styles, .. } => calls::converted(expr, to, styles)?,
         Expr::CompoundFieldAccess { root, access_chain } => calls::first_of_array(root, access_chain)?,
         Expr::InList { expr, list, negated } => relations::row_in_list(expr, list, *negated)?,
+        Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => patterns::rewritten(expr)?,
         Expr::AnyOp { left, compare_op, right, .. } => relations::any_of(left, compare_op, right)?,
         Expr::AllOp { left, compare_op, right } => relations::none_of(left, compare_op, right)?,
         _ => return None,

@@ -42,9 +42,18 @@ impl Dialect for Postgres {
         (self.steps.get() > STEPS_MAX).then_some(Err(ParserError::RecursionLimitExceeded))
     }
 
+    /// PostgreSQL has no CONVERT of types; SQL Server has the type first.
+    fn convert_type_before_value(&self) -> bool {
+        true
+    }
+
+    /// Also as MySQL, Spark and BigQuery quote names.
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        ch == '`' || PLAIN.is_delimited_identifier_start(ch)
+    }
+
     as_it_is! {
         fn identifier_quote_style(identifier: &str) -> Option<char>;
-        fn is_delimited_identifier_start(ch: char) -> bool;
         fn is_identifier_start(ch: char) -> bool;
         fn is_identifier_part(ch: char) -> bool;
         fn supports_unicode_string_literal() -> bool;

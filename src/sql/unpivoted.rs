@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{
-        Column, JoinType, Result, ScalarValue,
+        Column, Result,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
     logical_expr::{
-        Case, Cast, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, SubqueryAlias,
-        Values, lit,
+        Case, Cast, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, Values, lit,
     },
 };
+
+use super::laterals::{joins_on_true, lateral};
 
 /// `plan` with every such LATERAL as a join. Others stay.
 ///
@@ -36,13 +37,8 @@ pub(super) fn unpivoted(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn joined(join: &Join, name: &str) -> Result<Option<LogicalPlan>> {
     let Some(lateral) = lateral(&join.right) else { return Ok(None) };
-    let always = match &join.filter {
-        None => true,
-        Some(Expr::Literal(value, _)) => *value == ScalarValue::Boolean(Some(true)),
-        Some(_) => false,
-    };
     // It lists an entry at least, so that no row is lost and none is missing.
-    if !always || !join.on.is_empty() || !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+    if !joins_on_true(join) {
         return Ok(None);
     }
     let Some(entries) = entries(&lateral.subquery)? else { return Ok(None) };
@@ -68,14 +64,6 @@ fn joined(join: &Join, name: &str) -> Result<Option<LogicalPlan>> {
         items.push(Expr::Case(chosen).alias_qualified(relation.cloned(), field.name()));
     }
     Ok(Some(LogicalPlan::Projection(Projection::try_new(items, Arc::new(plan))?)))
-}
-
-fn lateral(plan: &LogicalPlan) -> Option<&Subquery> {
-    match plan {
-        LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => Some(subquery),
-        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input),
-        _ => None,
-    }
 }
 
 /// The columns of each entry as expressions over the row before it; `None` where it is no list of such.

@@ -1,8 +1,8 @@
 //! Which functions and casts do other engines have under another name or in another order?
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectNamePart, Subscript,
+    AccessExpr, CharacterLength, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Subscript,
 };
 
 use super::{
@@ -12,7 +12,12 @@ use super::{
 };
 
 /// Aggregates under another name: DISTINCT, FILTER and OVER stay where they are.
-const AGGREGATES: [(&str, &str); 8] = [
+const AGGREGATES: [(&str, &str); 13] = [
+    ("every", "bool_and"),
+    ("logical_and", "bool_and"),
+    ("booland_agg", "bool_and"),
+    ("logical_or", "bool_or"),
+    ("boolor_agg", "bool_or"),
     ("approx_count_distinct", "approx_distinct"),
     ("count_big", "count"),
     ("stdev", "stddev"),
@@ -56,8 +61,77 @@ pub(super) fn first_of_array(root: &Expr, access: &[AccessExpr]) -> Option<Strin
     Some(first.to_string())
 }
 
+/// Aggregates that say in their arguments what others say in clauses of their own; DISTINCT, FILTER and OVER stay.
+pub(super) fn aggregate(call: &Function) -> Option<String> {
+    let [ObjectNamePart::Identifier(word)] = call.name.0.as_slice() else { return None };
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let arguments = arguments(call)?;
+    let called = |name: &str, within: String| {
+        let mut other = call.clone();
+        other.name = vec![Ident::new(name)].into();
+        other.args = FunctionArguments::None;
+        other.within_group = vec![];
+        // What follows the name: FILTER, OVER.
+        let rest = other.to_string().split_off(name.len());
+        Some(format!("{name}({within}){rest}"))
+    };
+    let plain = list.duplicate_treatment.is_none() && list.clauses.is_empty();
+    match (word.value.to_ascii_lowercase().as_str(), arguments.as_slice()) {
+        ("count_if" | "countif", [condition]) if plain && call.within_group.is_empty() => {
+            called("count", format!("CASE WHEN {condition} THEN 1 END"))
+        }
+        // Any of them will do, so the least does.
+        ("any_value", [value]) if plain && call.filter.is_none() && call.over.is_none() => {
+            Some(format!("first_value({value} ORDER BY {value}) FILTER (WHERE {value} IS NOT NULL)"))
+        }
+        ("sumif" | "sum_if", [value, condition]) if plain => {
+            called("sum", format!("CASE WHEN {condition} THEN {value} END"))
+        }
+        // The value beside the greatest, or the least, of another that is there.
+        (name @ ("max_by" | "arg_max" | "min_by" | "arg_min"), [value, by])
+            if plain && call.filter.is_none() && call.over.is_none() =>
+        {
+            let order = if name.contains("max") { "DESC" } else { "ASC" };
+            Some(format!("first_value({value} ORDER BY {by} {order}) FILTER (WHERE {by} IS NOT NULL)"))
+        }
+        ("percentile_approx" | "approx_percentile" | "approx_quantile", [value, share, ..]) if plain => {
+            let mut other = call.clone();
+            other.name = vec![Ident::new("percentile_cont")].into();
+            other.args = FunctionArguments::None;
+            let rest = other.to_string().split_off("percentile_cont".len());
+            Some(format!("percentile_cont({share}) WITHIN GROUP (ORDER BY {value}){rest}"))
+        }
+        ("listagg" | "string_agg", [value, rest @ ..]) if rest.len() <= 1 && !call.within_group.is_empty() => {
+            let between = rest.first().map_or_else(|| "''".to_owned(), ToString::to_string);
+            let by = call.within_group.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            plain.then(|| called("string_agg", format!("{value}, {between} ORDER BY {by}")))?
+        }
+        ("listagg", [value, between]) if plain => called("string_agg", format!("{value}, {between}")),
+        // The texts of an array, one after the other.
+        ("array_to_string", [array, between]) if plain => {
+            let Expr::Function(inner) = bare(array) else { return None };
+            let [ObjectNamePart::Identifier(word)] = inner.name.0.as_slice() else { return None };
+            let FunctionArguments::List(of) = &inner.args else { return None };
+            let one = word.value.eq_ignore_ascii_case("array_agg") && of.args.len() == 1 && inner.over.is_none();
+            if !one || of.duplicate_treatment.is_some() {
+                return None;
+            }
+            let mut joined = inner.clone();
+            joined.name = vec![Ident::new("string_agg")].into();
+            if let FunctionArguments::List(of) = &mut joined.args {
+                of.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr((*between).clone())));
+            }
+            Some(joined.to_string())
+        }
+        _ => None,
+    }
+}
+
 /// A call in the engine's own words.
 pub(super) fn rewritten(call: &Function) -> Option<String> {
+    if let Some(aggregate) = aggregate(call) {
+        return Some(aggregate);
+    }
     let name = name(call)?;
     let arguments = arguments(call)?;
     of_dates(&name, &arguments).or_else(|| of_values(&name, &arguments))
@@ -94,6 +168,16 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
         },
         ("year" | "month", [of]) if of_age(name, of).is_some() => of_age(name, of),
         ("year" | "month" | "quarter" | "day" | "hour" | "minute", [of]) => Some(format!("EXTRACT({name} FROM {of})")),
+        ("dayofmonth", [of]) => Some(format!("EXTRACT(day FROM {of})")),
+        ("dayofyear", [of]) => Some(format!("EXTRACT(doy FROM {of})")),
+        ("weekofyear" | "isoweek", [of]) => Some(format!("EXTRACT(week FROM {of})")),
+        ("dayofweekiso" | "dayofweek_iso", [of]) => Some(format!("EXTRACT(isodow FROM {of})")),
+        ("date", [year, month, day]) => Some(format!("make_date({year}, {month}, {day})")),
+        ("date", [of]) => Some(format!("CAST({of} AS DATE)")),
+        // The unit stands last and bare, or first and bare.
+        ("date_trunc" | "datetrunc", [of, unit]) if bare_unit(unit).is_some() => truncated(bare_unit(unit)?, of),
+        ("date_trunc" | "datetrunc", [unit, of]) if bare_unit(unit).is_some() => truncated(bare_unit(unit)?, of),
+        ("format_date", [format, of]) if text_of(format)?.contains('%') => Some(format!("to_char({of}, {format})")),
         ("trunc", [of, unit]) => {
             let unit = match text_of(unit)?.to_ascii_lowercase().as_str() {
                 "mm" | "mon" | "month" => "month",
@@ -104,6 +188,13 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
                 _ => return None,
             };
             Some(format!("CAST(date_trunc('{unit}', {of}) AS DATE)"))
+        }
+        ("date_format" | "format", [value, format]) => {
+            Some(format!("to_char({value}, '{}')", formats::by_letters(text_of(format)?)?.replace('\'', "''")))
+        }
+        ("date_bin", [width, rest @ ..]) if !rest.is_empty() => {
+            let rest = rest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Some(format!("date_bin(INTERVAL '{}', {rest})", text_of(width)?.replace('\'', "''")))
         }
         ("to_char" | "to_date" | "to_timestamp", [value, format]) => {
             let format = text_of(format)?;
@@ -116,6 +207,34 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
     }
 }
 
+/// `CONVERT(type, value, style)`; days as texts are in ISO 8601 alone.
+pub(super) fn converted(of: &Expr, to: &DataType, styles: &[Expr]) -> Option<String> {
+    if !styles.iter().all(|style| matches!(whole(style), Some(23 | 120 | 121 | 126))) {
+        return None;
+    }
+    Some(match to {
+        DataType::Varchar(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::Nvarchar(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::Char(Some(CharacterLength::IntegerLength { length, .. })) => {
+            format!("left(CAST({of} AS VARCHAR), {length})")
+        }
+        DataType::Datetime(_) => format!("CAST({of} AS TIMESTAMP)"),
+        to => format!("CAST({of} AS {to})"),
+    })
+}
+
+/// A unit that is written without quotes.
+fn bare_unit(expr: &Expr) -> Option<&'static str> {
+    match expr {
+        Expr::Identifier(word) if word.quote_style.is_none() => unit_of(expr),
+        _ => None,
+    }
+}
+
+fn truncated(unit: &str, of: &Expr) -> Option<String> {
+    Some(format!("CAST(date_trunc('{unit}', {of}) AS DATE)"))
+}
+
 /// A date moved by an interval or by a number of days.
 fn shifted(date: &Expr, by: &Expr, sign: char) -> Option<String> {
     match bare(by) {
@@ -126,11 +245,24 @@ fn shifted(date: &Expr, by: &Expr, sign: char) -> Option<String> {
 
 fn of_values(name: &str, arguments: &[&Expr]) -> Option<String> {
     match (name, arguments) {
-        ("iif" | "if", [when, then, otherwise]) => Some(format!("CASE WHEN {when} THEN {then} ELSE {otherwise} END")),
+        ("iif" | "iff" | "if", [when, then, otherwise]) => {
+            Some(format!("CASE WHEN {when} THEN {then} ELSE {otherwise} END"))
+        }
+        ("log", [x]) => Some(format!("log10({x})")),
+        ("log", [base, x]) => Some(match whole(base) {
+            Some(10) => format!("log10({x})"),
+            Some(2) => format!("log2({x})"),
+            _ => format!("(ln({x}) / ln({base}))"),
+        }),
         ("charindex" | "locate", [part, of]) => Some(format!("strpos({of}, {part})")),
         ("mod", [a, b]) => Some(format!("(({a}) % ({b}))")),
         ("square", [x]) => Some(format!("(({x}) * ({x}))")),
-        ("safe_divide" | "div0", [a, b]) => Some(format!("(CAST({a} AS DOUBLE PRECISION) / nullif({b}, 0))")),
+        ("safe_divide", [a, b]) => Some(format!("(CAST({a} AS DOUBLE PRECISION) / nullif({b}, 0))")),
+        ("div0", [a, b]) => Some(format!(
+            "CASE WHEN ({b}) = 0 AND ({a}) IS NOT NULL THEN 0 ELSE CAST({a} AS DOUBLE PRECISION) / ({b}) END"
+        )),
+        ("zeroifnull", [value]) => Some(format!("coalesce({value}, 0)")),
+        ("nullifzero", [value]) => Some(format!("nullif({value}, 0)")),
         ("decode", [value, rest @ ..]) if rest.len() >= 2 => {
             let mut text = "CASE".to_owned();
             let mut pairs = rest.chunks_exact(2);
@@ -161,6 +293,7 @@ pub(super) fn cast(of: &Expr, to: &DataType) -> Option<String> {
             ExactNumberInfo::PrecisionAndScale(_, places) => Some(*places),
         },
         DataType::Float(_) => None,
+        DataType::Interval { .. } => return Some(format!("INTERVAL '{}'", text_of(bare(of))?.replace('\'', "''"))),
         _ => return None,
     };
     let number = format!("CAST({of} AS DOUBLE PRECISION)");

@@ -27,16 +27,27 @@ fn named(unit: &str) -> Option<&'static str> {
 }
 
 pub(super) fn days(later: &Expr, earlier: &Expr) -> String {
-    format!("(CAST({later} AS DATE) - CAST({earlier} AS DATE))")
+    format!("(CAST({} AS DATE) - CAST({} AS DATE))", dated(later), dated(earlier))
 }
 
-/// How many borders of `unit` lie between two dates, as SQL Server counts; weeks are seven days.
+/// A quoted day as a day; anything else as it stands.
+fn dated(expr: &Expr) -> String {
+    let read = |format: &str| {
+        let text = text_of(bare(expr))?;
+        Some(format!("DATE '{}'", chrono::NaiveDate::parse_from_str(text, format).ok()?))
+    };
+    read("%Y-%m-%d").or_else(|| read("%Y%m%d")).unwrap_or_else(|| expr.to_string())
+}
+
+/// How many borders of `unit` lie between two dates, as SQL Server counts: weeks begin on Sunday.
 pub(super) fn difference(unit: &str, from: &Expr, to: &Expr) -> Option<String> {
-    let part = |unit: &str, of: &Expr| format!("EXTRACT({unit} FROM {of})");
+    let part = |unit: &str, of: &Expr| format!("EXTRACT({unit} FROM {})", dated(of));
+    // The week of the next day begins on Monday where that of the day begins on Sunday.
+    let week = |of: &Expr| format!("CAST(date_trunc('week', CAST({} AS DATE) + 1) AS DATE)", dated(of));
     let years = || format!("({} - {})", part("YEAR", to), part("YEAR", from));
     match unit {
         "day" => Some(days(to, from)),
-        "week" => Some(format!("({} / 7)", days(to, from))),
+        "week" => Some(format!("(({} - {}) / 7)", week(to), week(from))),
         "year" => Some(years()),
         "quarter" => Some(format!("({} * 4 + {} - {})", years(), part("QUARTER", to), part("QUARTER", from))),
         "month" => Some(format!("({} * 12 + {} - {})", years(), part("MONTH", to), part("MONTH", from))),
@@ -46,6 +57,7 @@ pub(super) fn difference(unit: &str, from: &Expr, to: &Expr) -> Option<String> {
 
 /// `date` moved by `count` units: a literal interval where the count is one, else days.
 pub(super) fn moved(unit: &str, count: &Expr, date: &Expr) -> Option<String> {
+    let date = dated(date);
     match (whole(bare(count)), unit) {
         (Some(count), "quarter") => Some(format!("({date} + INTERVAL '{} month')", count.checked_mul(3)?)),
         (Some(count), _) => Some(format!("({date} + INTERVAL '{count} {unit}')")),

@@ -52,11 +52,51 @@ pub(super) fn translated(format: &str) -> Option<String> {
     Some(out)
 }
 
+const LETTERS: [(&str, &str); 9] = [
+    ("yyyy", "%Y"),
+    ("MMM", "%b"),
+    ("MM", "%m"),
+    ("dd", "%d"),
+    ("HH", "%H"),
+    ("mm", "%M"),
+    ("ss", "%S"),
+    ("yy", "%y"),
+    ("DDD", "%j"),
+];
+
+/// A format of Spark or .NET, where `mm` are minutes, or of MySQL as far as it means the same to the engine.
+pub(super) fn by_letters(format: &str) -> Option<String> {
+    if format.contains('%') {
+        let known = |rest: &str| rest.starts_with(['Y', 'm', 'd', 'H', 'y', 'j']);
+        return format.split('%').skip(1).all(known).then(|| format.to_owned());
+    }
+    let (mut rest, mut out) = (format, String::new());
+    while let Some(first) = rest.chars().next() {
+        rest = match LETTERS.iter().find(|(letters, _)| rest.starts_with(letters)) {
+            Some((letters, to)) => {
+                out += to;
+                rest.get(letters.len()..)?
+            }
+            None if first.is_ascii_alphanumeric() || first == '\'' => return None,
+            None => {
+                out.push(first);
+                rest.get(first.len_utf8()..)?
+            }
+        };
+    }
+    Some(out)
+}
+
 /// The refusal of a format that the engine would show as it stands.
 pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
     let Expr::Function(call) = expr else { return None };
     let name = name(call)?;
     let arguments = arguments(call)?;
+    if let ("date_format", [_, format]) = (name.as_str(), arguments.as_slice()) {
+        let known = text_of(format).and_then(by_letters).is_some();
+        let hint = "use yyyy, MM, MMM, dd, DDD, HH, mm and ss in its format, or %Y, %m, %d, %H";
+        return (!known).then(|| Refusal::FunctionNotAllowed { name, hint: hint.into() });
+    }
     let ("to_char" | "to_date" | "to_timestamp", [_, format]) = (name.as_str(), arguments.as_slice()) else {
         return None;
     };

@@ -1,8 +1,8 @@
 //! How do other engines write lists, calendars, rows of values and limits?
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, LimitClause, Query, Select, SetExpr, TableAlias,
-    TableFactor, Top, TopQuantity, TypedString,
+    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinConstraint, JoinOperator,
+    LimitClause, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, Top, TopQuantity, TypedString, Value,
 };
 
 use super::{bare, text_of, whole};
@@ -111,22 +111,60 @@ fn instants(first: chrono::NaiveDate, last: chrono::NaiveDate, step: &Expr) -> O
     let (number, unit) = text.trim().split_once(' ')?;
     let number: u32 = number.parse().ok().filter(|n| *n > 0)?;
     let unit = unit.trim().to_ascii_lowercase();
-    let mut values = vec![];
-    for place in 0..=u32::try_from(ROWS_MAX).ok()? {
-        let many = number.checked_mul(place)?;
-        let at = match unit.trim_end_matches('s') {
-            "day" => first.checked_add_days(chrono::Days::new(many.into()))?,
-            "week" => first.checked_add_days(chrono::Days::new(u64::from(many) * 7))?,
-            "month" | "mon" => first.checked_add_months(chrono::Months::new(many))?,
-            "year" => first.checked_add_months(chrono::Months::new(many.checked_mul(12)?))?,
+    let (mut values, mut at) = (vec![], first);
+    while at <= last {
+        values.push(format!("TIMESTAMP '{at} 00:00:00'"));
+        // From the one before, so that a day that a month does not have stays lost, as PostgreSQL counts.
+        at = match unit.trim_end_matches('s') {
+            "day" => at.checked_add_days(chrono::Days::new(number.into()))?,
+            "week" => at.checked_add_days(chrono::Days::new(u64::from(number) * 7))?,
+            "month" | "mon" => at.checked_add_months(chrono::Months::new(number))?,
+            "year" => at.checked_add_months(chrono::Months::new(number.checked_mul(12)?))?,
             _ => return None,
         };
-        if at > last {
-            return (!values.is_empty()).then_some(values);
+        if values.len() > ROWS_MAX {
+            return None;
         }
-        values.push(format!("TIMESTAMP '{at} 00:00:00'"));
     }
-    None
+    (!values.is_empty()).then_some(values)
+}
+
+/// CROSS APPLY is a lateral join that keeps rows with a match, OUTER APPLY one that keeps all.
+pub(super) fn apply_as_lateral(select: &mut Select) {
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        let always = || Expr::Value(Value::Boolean(true).into());
+        let operator = match join.join_operator {
+            JoinOperator::CrossApply => JoinOperator::Inner(JoinConstraint::On(always())),
+            JoinOperator::OuterApply => JoinOperator::Left(JoinConstraint::On(always())),
+            _ => continue,
+        };
+        if let TableFactor::Derived { lateral, .. } = &mut join.relation {
+            *lateral = true;
+            join.join_operator = operator;
+        }
+    }
+}
+
+/// `GROUP BY ROLLUP (1, 2)` names columns by their number, as plain keys do.
+pub(super) fn keys_by_number(select: &mut Select) {
+    let items: Vec<Option<Expr>> = select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        })
+        .collect();
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return };
+    for key in keys {
+        let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = key else { continue };
+        for member in sets.iter_mut().flatten() {
+            let at = whole(member).and_then(|number| usize::try_from(number).ok()?.checked_sub(1));
+            if let Some(Some(item)) = at.and_then(|at| items.get(at)) {
+                *member = item.clone();
+            }
+        }
+    }
 }
 
 /// FETCH FIRST n ROWS ONLY is LIMIT n.

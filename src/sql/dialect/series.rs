@@ -1,30 +1,61 @@
 //! Which list does a SELECT list spell out, as in `SELECT generate_series(2015, 2020) AS year`?
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::{
-    ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Select, SelectItem},
+    ast::{
+        Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, visit_expressions,
+        visit_expressions_mut,
+    },
     parser::Parser,
 };
 
 use super::{Postgres, relations::of_call};
 
-/// One `generate_series` or `unnest` over literals among the columns becomes the list of values that it is, beside FROM.
+/// One `generate_series` or `unnest` over literals in one of the columns becomes the list of values that it is, beside FROM.
 /// Only where all other columns are plain: where others are aggregates or windows, it would come after them.
 pub(super) fn from_select(select: &mut Select) {
-    let mut places = select.projection.iter().enumerate().filter(|(_, item)| values(item).is_some());
+    let lists = |item: &SelectItem| expression(item).map_or(0, |expr| calls(expr).len());
+    let mut places = select.projection.iter().enumerate().filter(|(_, item)| lists(item) > 0);
     let (Some((place, item)), None) = (places.next(), places.next()) else { return };
     let plain = select.projection.iter().enumerate().all(|(at, item)| at == place || is_column(item));
-    let Some(values) = values(item).filter(|_| plain && select.distinct.is_none()) else { return };
+    if !plain || select.distinct.is_some() || lists(item) != 1 {
+        return;
+    }
     let name = match item {
-        SelectItem::ExprWithAlias { alias, .. } => alias.to_string(),
-        _ => called(item).unwrap_or_default(),
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
+        _ => expression(item).and_then(|expr| calls(expr).pop()).and_then(|call| super::name(&call)).map(Ident::new),
     };
-    let rows: Vec<String> = values.into_iter().map(|value| format!("({value})")).collect();
-    let text = format!("SELECT __sekisho_series.v AS {name} FROM (VALUES {}) AS __sekisho_series (v)", rows.join(", "));
-    let Some(list) = read(&text) else { return };
+    let Some(mut expr) = expression(item).cloned() else { return };
+    let mut list = None;
+    let _ = visit_expressions_mut(&mut expr, |e| {
+        if let Some(values) = values(e) {
+            let rows: Vec<String> = values.into_iter().map(|value| format!("({value})")).collect();
+            let text = format!("SELECT __sekisho_series.v FROM (VALUES {}) AS __sekisho_series (v)", rows.join(", "));
+            list = read(&text);
+            if let Some(SelectItem::UnnamedExpr(column)) = list.as_ref().and_then(|list| list.projection.first()) {
+                *e = column.clone();
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    let (Some(list), Some(alias)) = (list, name) else { return };
     if let Some(item) = select.projection.get_mut(place) {
-        *item = list.projection.into_iter().next().unwrap_or_else(|| item.clone());
+        *item = SelectItem::ExprWithAlias { expr, alias };
         select.from.extend(list.from);
     }
+}
+
+/// The calls in `expr` that list values.
+fn calls(expr: &Expr) -> Vec<Function> {
+    let mut found = vec![];
+    let _ = visit_expressions(expr, |e| {
+        if let (Expr::Function(call), Some(_)) = (e, values(e)) {
+            found.push(call.clone());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
 }
 
 fn read(text: &str) -> Option<Select> {
@@ -39,15 +70,8 @@ fn expression(item: &SelectItem) -> Option<&Expr> {
     }
 }
 
-fn called(item: &SelectItem) -> Option<String> {
-    match expression(item)? {
-        Expr::Function(call) => super::name(call),
-        _ => None,
-    }
-}
-
-fn values(item: &SelectItem) -> Option<Vec<String>> {
-    let Expr::Function(call) = expression(item)? else { return None };
+fn values(expr: &Expr) -> Option<Vec<String>> {
+    let Expr::Function(call) = expr else { return None };
     let FunctionArguments::List(list) = &call.args else { return None };
     let plain = list.args.iter().map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),

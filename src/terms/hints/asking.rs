@@ -3,6 +3,10 @@
 /// What is wrong with a question as a whole, with a setting, or with who asks.
 pub(super) const ASKING: &[(&str, &str)] = &[
     (
+        "a step fails on the public rows: look for a pattern that is no regular expression, a cast, a root or an overflow",
+        "公開の行の上で失敗する処理があります。正規表現になっていないパターン、型変換、平方根、桁あふれがないか確かめてください",
+    ),
+    (
         "ask with SELECT; definitions, changes and copies do not exist",
         "SELECT で質問してください。定義、変更、複写はありません",
     ),

@@ -119,10 +119,10 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
          のいずれかを使ってください",
     ),
     (
-        "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, BOOL_OR, BOOL_AND, STRING_AGG or FIRST_VALUE(x ORDER \
-         BY y)",
-        "COUNT、SUM、AVG、MIN、MAX、MEDIAN、PERCENTILE_CONT、BOOL_OR、BOOL_AND、STRING_AGG、FIRST_VALUE(x ORDER BY y) \
-         のいずれかを使ってください",
+        "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, VAR, STDDEV, COVAR, CORR, REGR_*, BOOL_OR, BOOL_AND, \
+         STRING_AGG or FIRST_VALUE(x ORDER BY y)",
+        "COUNT、SUM、AVG、MIN、MAX、MEDIAN、PERCENTILE_CONT、VAR、STDDEV、COVAR、CORR、REGR_*、BOOL_OR、BOOL_AND、STRING_AGG、\
+         FIRST_VALUE(x ORDER BY y) のいずれかを使ってください",
     ),
     (
         "this aggregate; use COUNT, SUM, AVG, MIN or MAX per person",
@@ -160,6 +160,19 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     (
         "STRING_AGG builds at most {} MiB of a person; shorten its texts with left(x, n)",
         "STRING_AGG が一人について作る文字列は {} MiB までです。left(x, n) で短くしてください",
+    ),
+    (
+        "use yyyy, MM, MMM, dd, DDD, HH, mm and ss in its format, or %Y, %m, %d, %H",
+        "書式には yyyy、MM、MMM、dd、DDD、HH、mm、ss か、%Y、%m、%d、%H を使ってください",
+    ),
+    ("give a literal pattern that is complete", "閉じたパターンをリテラルで指定してください"),
+    (
+        "give a literal pattern, and one character or none to escape with",
+        "パターンをリテラルで、ESCAPE の文字を一つ（または空で）指定してください",
+    ),
+    (
+        "fewer FIRST_VALUE, MEDIAN or DISTINCT side by side inside a person; take some in a subquery of their own",
+        "一人の中で並べる FIRST_VALUE、MEDIAN、DISTINCT が多すぎます。一部を別のサブクエリに分けてください",
     ),
     ("at most {} STRING_AGG side by side inside a person", "一人の中で並べられる STRING_AGG は {} 個までです"),
     (

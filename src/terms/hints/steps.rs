@@ -160,9 +160,9 @@ pub(super) const STEPS: &[(&str, &str)] = &[
     ),
     (
         "use row_number, rank, dense_rank, percent_rank, cume_dist, ntile, lag, lead, first_value, last_value, \
-         nth_value, COUNT, SUM, AVG, MIN or MAX",
+         nth_value, COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, COVAR, CORR or REGR_*",
         "row_number、rank、dense_rank、percent_rank、cume_dist、ntile、lag、lead、first_value、last_value、nth_value、\
-         COUNT、SUM、AVG、MIN、MAX のいずれかを使ってください",
+         COUNT、SUM、AVG、MIN、MAX、VAR、STDDEV、COVAR、CORR、REGR_* のいずれかを使ってください",
     ),
     ("without DISTINCT or FILTER", "DISTINCT と FILTER を外せば使えます"),
     ("without DISTINCT or RESPECT NULLS in a window", "ウィンドウでは、DISTINCT と RESPECT NULLS を外せば使えます"),
@@ -184,9 +184,9 @@ pub(super) const STEPS: &[(&str, &str)] = &[
     ("shift by a literal", "ずらす行数をリテラルで指定してください"),
     ("give the default as a literal, or use COALESCE", "既定値をリテラルで指定するか、COALESCE を使ってください"),
     (
-        "the texts of a row have at most {} bytes where {} rows of a person are compared; shorten them with left(x, n), \
-         four bytes a character, or join them afterwards",
-        "個人の行を {1} 行まで比べるところでは、1 行の文字列は合わせて {0} バイトまでです。left(x, n) で短くするか（1 文字は 4 \
+        "a row has at most {} bytes where {} rows of a person are compared; shorten its texts with left(x, n), four bytes a \
+         character, or join them afterwards",
+        "個人の行を {1} 行まで比べるところでは、1 行は {0} バイトまでです。文字列を left(x, n) で短くするか（1 文字は 4 \
          バイトと数えます）、後で結合してください",
     ),
 ];

@@ -222,3 +222,182 @@ SELECT domain_id, PERCENTILE_DISC(0.75) WITHIN GROUP (ORDER BY concept_id DESC) 
 -- name: a key and its text side by side
 -- expect: public-only
 SELECT domain_id, domain_id::varchar, COUNT(*) FROM concept GROUP BY domain_id, domain_id::varchar;
+
+-- name: how much a value varies within a person
+-- expect: answerable
+SELECT AVG(s) AS mean_sd FROM (
+  SELECT person_id, STDDEV_SAMP(value_as_number) AS s FROM measurement
+  WHERE value_as_number BETWEEN 0 AND 300 GROUP BY person_id HAVING COUNT(value_as_number) >= 3
+) q;
+
+-- name: slope of each person
+-- expect: answerable
+SELECT COUNT(*) FILTER (WHERE slope < 0) AS falling, COUNT(slope) AS all_persons FROM (
+  SELECT person_id, REGR_SLOPE(LEAST(GREATEST(value_as_number, 0), 300), EXTRACT(YEAR FROM measurement_date)) AS slope
+  FROM measurement GROUP BY person_id
+) q;
+
+-- name: spread beside each row
+-- expect: answerable
+SELECT COUNT(*) AS far FROM (
+  SELECT person_id, LEAST(GREATEST(value_as_number, 0), 300) AS v,
+    AVG(LEAST(GREATEST(value_as_number, 0), 300)) OVER (PARTITION BY person_id) AS m,
+    STDDEV_POP(LEAST(GREATEST(value_as_number, 0), 300)) OVER (PARTITION BY person_id) AS s
+  FROM measurement WHERE value_as_number IS NOT NULL
+) q WHERE v > m + 2 * s;
+
+-- name: mean of a person only compared
+-- expect: answerable
+SELECT COUNT(*) AS high FROM (
+  SELECT person_id FROM measurement GROUP BY person_id HAVING AVG(value_as_number) >= 50
+) q;
+
+-- name: three tables of rows that each want one value
+-- expect: answerable
+SELECT COUNT(DISTINCT a.person_id) AS n
+FROM visit_occurrence a
+JOIN visit_occurrence b ON b.person_id = a.person_id AND b.visit_concept_id = 9202
+JOIN visit_occurrence c ON c.person_id = a.person_id AND c.visit_start_date > b.visit_start_date
+WHERE a.visit_concept_id = 9201;
+
+-- name: count_if and iff
+-- expect: answerable
+SELECT IFF(year_of_birth < 1950, 'old', 'young') AS g, COUNT_IF(gender_concept_id = 8532) AS women FROM person GROUP BY 1 ORDER BY 1;
+
+-- name: the last concept by max_by
+-- expect: answerable
+SELECT COUNT(*) AS n FROM (
+  SELECT person_id, MAX_BY(visit_concept_id, visit_start_date) AS last_kind FROM visit_occurrence GROUP BY person_id
+) q WHERE last_kind = 9201;
+
+-- name: any value inside a person
+-- expect: answerable
+SELECT k, COUNT(*) AS n FROM (
+  SELECT person_id, ANY_VALUE(gender_concept_id) AS k FROM person GROUP BY person_id
+) q WHERE k IN (8507, 8532) GROUP BY k ORDER BY k;
+
+-- name: outer apply with top
+-- expect: answerable
+SELECT COUNT(*) AS n FROM person p
+OUTER APPLY (SELECT TOP 1 v.visit_concept_id FROM visit_occurrence v WHERE v.person_id = p.person_id
+             ORDER BY v.visit_start_date, v.visit_occurrence_id) f
+WHERE f.visit_concept_id IS NOT NULL;
+-- plain:
+SELECT COUNT(*) AS n FROM person p WHERE EXISTS (SELECT 1 FROM visit_occurrence v WHERE v.person_id = p.person_id);
+
+-- name: rollup by number
+-- expect: answerable
+SELECT gender_concept_id, year_of_birth < 1950 AS old, COUNT(*) AS n FROM person GROUP BY ROLLUP (1, 2) ORDER BY 1, 2;
+
+-- name: months as dates
+-- expect: answerable
+WITH months AS (SELECT generate_series('2019-01-01'::date, '2019-12-01'::date, INTERVAL '1 month')::date AS m)
+SELECT months.m, COUNT(v.person_id) AS n
+FROM months LEFT JOIN visit_occurrence v ON CAST(date_trunc('month', v.visit_start_date) AS DATE) = months.m
+GROUP BY months.m ORDER BY months.m;
+
+-- name: ages are rounded
+-- expect: answerable
+SELECT COUNT(*) AS n FROM person WHERE CAST((DATE '2024-01-01' - CAST(birth_datetime AS DATE)) / 365.25 AS INTEGER) = 40;
+-- plain:
+SELECT COUNT(*) AS n FROM person WHERE ROUND((DATE '2024-01-01' - CAST(birth_datetime AS DATE)) / 365.25) = 40;
+
+-- name: root of a count
+-- expect: answerable
+SELECT gender_concept_id, SQRT(COUNT(*)) AS se, POWER(COUNT(*), 2) AS square FROM person GROUP BY 1 ORDER BY 1;
+
+-- name: weeks by their borders
+-- expect: answerable
+SELECT COUNT(*) AS n FROM visit_occurrence WHERE DATEDIFF(week, visit_start_date, visit_end_date) >= 1;
+
+-- name: like with escape
+-- expect: public-only
+SELECT COUNT(*) AS n FROM concept WHERE concept_name LIKE '%50!%%' ESCAPE '!';
+
+-- name: list of names within a group
+-- expect: public-only
+SELECT domain_id, LISTAGG(concept_code, ',') WITHIN GROUP (ORDER BY concept_code, concept_id) AS codes
+FROM concept WHERE vocabulary_id = 'Gender' GROUP BY domain_id;
+
+-- name: any value of everybody
+-- expect: must-refuse
+SELECT ANY_VALUE(year_of_birth) FROM person;
+
+-- name: median of the last value before a stay, by sex
+-- expect: answerable
+SELECT p.gender_concept_id, PERCENTILE_APPROX(LEAST(GREATEST(q.v, 0), 300), 0.5) AS median
+FROM person p JOIN (
+  SELECT m.person_id, MAX_BY(m.value_as_number, m.measurement_date) AS v
+  FROM measurement m JOIN visit_occurrence v ON v.person_id = m.person_id AND m.measurement_date <= v.visit_start_date
+  GROUP BY m.person_id
+) q ON q.person_id = p.person_id
+GROUP BY p.gender_concept_id;
+
+-- name: days to the next prescription after a diagnosis
+-- expect: answerable
+SELECT PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY LEAST(gap, 365)) AS median_days FROM (
+  SELECT c.person_id, MIN(DATEDIFF(day, c.condition_start_date, d.drug_exposure_start_date)) AS gap
+  FROM condition_occurrence c JOIN drug_exposure d
+    ON d.person_id = c.person_id AND d.drug_exposure_start_date >= c.condition_start_date
+  GROUP BY c.person_id
+) q;
+
+-- name: path of stays as a list
+-- expect: answerable
+SELECT path, COUNT(*) AS persons FROM (
+  SELECT v.person_id, LISTAGG(CAST(v.visit_concept_id AS VARCHAR), '>') WITHIN GROUP (ORDER BY v.visit_start_date, v.visit_occurrence_id) AS path
+  FROM (SELECT person_id, visit_concept_id, visit_start_date, visit_occurrence_id,
+               ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY visit_start_date, visit_occurrence_id) AS k
+        FROM visit_occurrence) v
+  JOIN person p ON p.person_id = v.person_id
+  WHERE v.k <= 2 GROUP BY v.person_id
+) q GROUP BY path;
+
+-- name: variation of a value by sex
+-- expect: answerable
+SELECT p.gender_concept_id, MEDIAN(LEAST(s, 100)) AS typical FROM (
+  SELECT person_id, STDDEV(LEAST(GREATEST(value_as_number, 0), 300)) AS s FROM measurement GROUP BY person_id
+) q JOIN person p ON p.person_id = q.person_id GROUP BY p.gender_concept_id;
+
+-- name: median days of supply by sex
+-- expect: answerable
+SELECT p.gender_concept_id, APPROX_PERCENTILE(LEAST(d.days_supply, 180), 0.5) AS median
+FROM drug_exposure d JOIN person p USING (person_id) GROUP BY p.gender_concept_id;
+
+-- name: first and last year of stays beside each other
+-- expect: answerable
+SELECT MIN(first_year) AS earliest, MAX(last_year) AS latest FROM (
+  SELECT v.person_id, EXTRACT(YEAR FROM MIN(v.visit_start_date)) AS first_year, EXTRACT(YEAR FROM MAX(v.visit_start_date)) AS last_year
+  FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id
+) q;
+
+-- name: stays in a row within a window, joined to persons
+-- expect: answerable
+SELECT p.gender_concept_id, COUNT(*) AS soon FROM (
+  SELECT person_id, DATEDIFF(day, LAG(visit_end_date) OVER (PARTITION BY person_id ORDER BY visit_start_date, visit_occurrence_id), visit_start_date) AS gap
+  FROM visit_occurrence
+) q JOIN person p ON p.person_id = q.person_id WHERE gap BETWEEN 0 AND 30 GROUP BY p.gender_concept_id;
+
+-- name: what comes first in each person's record
+-- expect: answerable
+SELECT first_type, COUNT(*) AS n FROM (
+  SELECT DISTINCT ON (person_id) person_id, typ AS first_type FROM (
+    SELECT person_id, 'dx' AS typ, MIN(condition_start_date) AS d FROM condition_occurrence GROUP BY person_id
+    UNION ALL
+    SELECT person_id, 'rx', MIN(drug_exposure_start_date) FROM drug_exposure GROUP BY person_id
+    UNION ALL
+    SELECT person_id, 'visit', MIN(visit_start_date) FROM visit_occurrence GROUP BY person_id
+  ) e ORDER BY person_id, d, typ
+) t GROUP BY first_type;
+
+-- name: concepts by the month in which they began
+-- expect: public-only
+SELECT DATE_TRUNC(valid_start_date, MONTH) AS began, COUNT(*) AS n FROM concept GROUP BY 1 ORDER BY 1;
+
+-- name: names that begin with a letter of the second half
+-- expect: public-only
+SELECT COUNT(*) AS n FROM concept WHERE concept_name ~ '^[N-Z]' AND NOT concept_name ILIKE '%unspecified%';
+
+-- name: standard concepts as a share of their vocabulary
+-- expect: public-only
+SELECT vocabulary_id, COUNT_IF(standard_concept = 'S') AS standard, COUNT(*) AS n FROM concept GROUP BY vocabulary_id;

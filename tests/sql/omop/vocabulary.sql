@@ -362,6 +362,8 @@ Select C."concept_id" As "Id", C.Concept_Name as "Name" From Concept C Where C.V
 -- name: similar to a pattern
 -- expect: public-only
 SELECT concept_code FROM concept WHERE vocabulary_id = 'ICD10' AND concept_code SIMILAR TO '[A-E]%' ORDER BY concept_code, concept_id;
+-- plain:
+SELECT concept_code FROM concept WHERE vocabulary_id = 'ICD10' AND concept_code ~ '^[A-E]' ORDER BY concept_code, concept_id;
 
 -- name: greatest and least dates
 -- expect: public-only
