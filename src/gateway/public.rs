@@ -57,6 +57,19 @@ impl PublicWork {
     }
 }
 
+/// What fails over rows about nobody is the question's own: a pattern that is none, a text that is no number.
+fn of_public_rows(fault: &EngineFault) -> Refusal {
+    match fault {
+        EngineFault::Planned(_) | EngineFault::Run(_) => {
+            tracing::info!(%fault, "a question about nobody fails on its rows");
+            let hint = "a step fails on the public rows: look for a pattern that is no regular expression, a cast, a root or \
+                        an overflow";
+            Refusal::NotAQuestion { hint: hint.into() }
+        }
+        fault => failed(fault),
+    }
+}
+
 tokio::task_local! {
     /// Closed when nobody waits for this call any more.
     static WAITED_FOR: watch::Receiver<()>;
@@ -92,7 +105,7 @@ impl Gateway {
         tokio::select! {
             biased;
             () = nobody_waits() => Err(Refusal::Cancelled),
-            answer = answering => answer?.map_err(|fault| failed(&fault)),
+            answer = answering => answer?.map_err(|fault| of_public_rows(&fault)),
         }
     }
 
@@ -132,7 +145,7 @@ impl Gateway {
         };
         prepared.map_err(|fault| match fault {
             EngineFault::LongText => Refusal::TooComplex { limit: LONG_TEXT.into() },
-            fault => failed(&fault),
+            fault => of_public_rows(&fault),
         })
     }
 

@@ -3,13 +3,9 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    functions::{
-        core::expr_fn::{coalesce, greatest, least},
-        string::expr_fn::concat,
-        unicode::expr_fn::character_length,
-    },
+    functions::{core::expr_fn::coalesce, string::expr_fn::concat, unicode::expr_fn::character_length},
     logical_expr::{
-        Case, Expr, TryCast,
+        Case, Expr,
         expr::{AggregateFunction, AggregateFunctionParams, Sort},
         lit,
     },
@@ -19,10 +15,10 @@ use datafusion::{
 use super::{
     candidates::Candidates,
     expression::{Scope, Total, refused, short_enough},
-    facts::{Facts, Origin, PLAIN_BYTES, is_text, number, to_f64},
+    facts::{Facts, Origin, PLAIN_BYTES, is_text, number},
     grid::Grid,
+    numbers::{Around, Number, as_number, both_present, cast, count_of_time, in_units, without_nan},
     partial::{Kind, Partial, Rank},
-    per_person::{on_grid, without_nan},
     release_point::{Axis, Output},
     statistics::Statistic,
     typing::Owned,
@@ -49,16 +45,6 @@ pub(super) struct Parts {
     pub(super) columns: Vec<Expr>,
     pub(super) partials: Vec<Partial>,
     limits: Limits,
-}
-
-/// One numeric argument.
-struct Number {
-    expr: Expr,
-    facts: Facts,
-    data_type: DataType,
-    /// It was a date or an instant: its zero means nothing.
-    time: bool,
-    name: String,
 }
 
 const ACCEPTED: &str = "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, VAR, STDDEV, COVAR, CORR or REGR_*";
@@ -144,18 +130,7 @@ impl Parts {
             }
             _ => {}
         }
-        let number = |expr: &Expr| -> Result<Number, Refusal> {
-            let Total { expr: total, facts } = scope.item(expr)?;
-            let facts = seen(expr, facts);
-            let data_type = scope.data_type(expr)?;
-            if facts.owner || facts.key {
-                return Err(refused(name, "person_id and row ids can be counted, nothing else"));
-            }
-            if !data_type.is_integer() && !data_type.is_floating() {
-                return Err(refused(&format!("{name}({})", readable(expr)), "it takes numbers"));
-            }
-            Ok(Number { expr: total, facts, data_type, time: false, name: readable(expr) })
-        };
+        let number = |expr: &Expr| Number::of(name, expr, &scope, seen);
         match (name, args.as_slice()) {
             ("sum", [_]) => {
                 let x = number(first)?;
@@ -178,40 +153,19 @@ impl Parts {
                 let x = number(first)?;
                 self.quantile(&x, rank, filter)
             }
-            ("var" | "var_pop" | "stddev" | "stddev_pop", [_]) => {
-                let statistic = match name {
-                    "var" => Statistic::VarianceSample,
-                    "var_pop" => Statistic::VariancePopulation,
-                    "stddev" => Statistic::DeviationSample,
-                    _ => Statistic::DeviationPopulation,
-                };
-                let x = number(first)?;
-                self.moments(statistic, &x, None, filter)
-            }
             ("regr_count", [y, x]) => {
                 let (x, y) = both_present(number(x)?, number(y)?);
                 let _ = y;
                 Ok(Output::Count(self.rows(&x, filter)))
             }
-            (_, [y, x]) => {
-                let statistic = match name {
-                    "covar_samp" => Statistic::CovarianceSample,
-                    "covar_pop" => Statistic::CovariancePopulation,
-                    "corr" => Statistic::Correlation,
-                    "regr_slope" => Statistic::Slope,
-                    "regr_intercept" => Statistic::Intercept,
-                    "regr_r2" => Statistic::Determination,
-                    "regr_avgx" => Statistic::MeanX,
-                    "regr_avgy" => Statistic::MeanY,
-                    "regr_sxx" => Statistic::SquaresX,
-                    "regr_syy" => Statistic::SquaresY,
-                    "regr_sxy" => Statistic::Products,
-                    _ => return Err(refused(name, ACCEPTED)),
-                };
-                let (x, y) = both_present(number(x)?, number(y)?);
-                self.moments(statistic, &x, Some(&y), filter)
-            }
-            _ => Err(refused(name, ACCEPTED)),
+            (_, arguments) => match (Statistic::named(name), arguments) {
+                (Some(statistic), [_]) => self.moments(statistic, &number(first)?, None, filter),
+                (Some(statistic), [y, x]) => {
+                    let (x, y) = both_present(number(x)?, number(y)?);
+                    self.moments(statistic, &x, Some(&y), filter)
+                }
+                _ => Err(refused(name, ACCEPTED)),
+            },
         }
     }
 
@@ -233,14 +187,8 @@ impl Parts {
         self.partial(Kind::Rows, seen, filter)
     }
 
-    fn grid(x: &Number) -> Result<Grid, Refusal> {
-        // What is computed of integers is computed of their floating-point copies: the grid stays whole where they are.
-        let whole = x.data_type.is_integer() || x.facts.grid == Some(1.0);
-        Grid::of(x.facts.range, x.facts.grid, whole).ok_or_else(|| Refusal::BoundMissing { column: x.name.clone() })
-    }
-
     fn sum(&mut self, x: &Number, filter: Option<usize>, centred: bool) -> Result<usize, Refusal> {
-        let grid = Self::grid(x)?;
+        let grid = x.grid()?;
         let centre = if centred { grid.centre() } else { 0 };
         let argument = self.column(as_number(&x.expr, &x.data_type));
         Ok(self.partial(Kind::Sum { grid, centre, origin: x.facts.origin }, Some(argument), filter))
@@ -276,16 +224,10 @@ impl Parts {
     /// Σ (x − cx)(y − cy) on integer grids, coarse enough for the sum over the population to fit. The centres are those
     /// of the sums of x and y, so that the parts belong together.
     fn product(&mut self, x: &Number, y: &Number, filter: Option<usize>) -> Result<usize, Refusal> {
-        let too_wide = || Refusal::TooComplex { limit: "bounds too wide for products; narrow them".into() };
-        let (fine_x, fine_y) = (Self::grid(x)?, Self::grid(y)?);
+        let (fine_x, fine_y) = (x.grid()?, y.grid()?);
         let most = (1_u64 << 61) / self.limits.rows_per_group.max(1) / self.limits.population_max.max(1);
-        let (mut of_x, mut of_y) = (Around::new(&fine_x), Around::new(&fine_y));
-        let product = |a: &Around<'_>, b: &Around<'_>| a.radius.checked_mul(b.radius).filter(|p| *p <= most);
-        while product(&of_x, &of_y).is_none() {
-            let coarsest = if of_x.radius >= of_y.radius { &mut of_x } else { &mut of_y };
-            *coarsest = coarsest.coarser().ok_or_else(too_wide)?;
-        }
-        let most = product(&of_x, &of_y).and_then(|p| i64::try_from(p).ok()).ok_or_else(too_wide)?;
+        let (of_x, of_y) = Around::both(&fine_x, &fine_y, most)?;
+        let most = i64::try_from(of_x.radius().saturating_mul(of_y.radius())).unwrap_or(i64::MAX);
         let square = x.expr == y.expr;
         let grid = Grid { step: of_x.step() * of_y.step(), lo: if square { 0 } else { -most }, hi: most };
         let argument = self.column(of_x.of(x) * of_y.of(y));
@@ -327,7 +269,7 @@ impl Parts {
 
 /// The columns whose combinations a count tells apart.
 pub(super) struct Combined<'a> {
-    of: &'a [Expr],
+    pub(super) of: &'a [Expr],
     /// A row of values is there also where one of them is NULL. Of several arguments none may be.
     row: bool,
 }
@@ -370,99 +312,6 @@ pub(super) fn one_text(columns: Combined<'_>, scope: &Scope<'_>) -> Result<Total
         None => text,
     };
     Ok(Total { expr, facts: Facts::unknown() })
-}
-
-/// Each of the two made NULL where the other is.
-fn both_present(x: Number, y: Number) -> (Number, Number) {
-    let only_where = |mine: &Number, other: &Number| {
-        if !other.facts.nullable || mine.expr == other.expr {
-            return (mine.expr.clone(), mine.facts.nullable);
-        }
-        let missing = without_nan(other.expr.clone(), &other.data_type).is_null();
-        let null = Expr::Literal(ScalarValue::try_new_null(&mine.data_type).unwrap_or(ScalarValue::Null), None);
-        let when = vec![(Box::new(missing), Box::new(null))];
-        (Expr::Case(Case::new(None, when, Some(Box::new(mine.expr.clone())))), true)
-    };
-    let ((of_x, null_x), (of_y, null_y)) = (only_where(&x, &y), only_where(&y, &x));
-    let x = Number { expr: of_x, facts: Facts { nullable: null_x, ..x.facts }, ..x };
-    let y = Number { expr: of_y, facts: Facts { nullable: null_y, ..y.facts }, ..y };
-    (x, y)
-}
-
-/// Integers as BIGINT, floating-point numbers as DOUBLE: the two that the exact stage folds.
-fn as_number(expr: &Expr, data_type: &DataType) -> Expr {
-    let wanted = if data_type.is_integer() { DataType::Int64 } else { DataType::Float64 };
-    match *data_type == wanted {
-        true => expr.clone(),
-        false => Expr::TryCast(TryCast::new(Box::new(expr.clone()), wanted)),
-    }
-}
-
-fn cast(expr: Expr, to: DataType) -> Expr {
-    Expr::TryCast(TryCast::new(Box::new(expr), to))
-}
-
-/// Days of a date, microseconds of a timestamp.
-fn count_of_time(expr: &Expr, data_type: &DataType) -> Expr {
-    match data_type {
-        DataType::Date32 => cast(cast(expr.clone(), DataType::Int32), DataType::Int64),
-        _ => {
-            let micros = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
-            let same = *data_type == micros;
-            cast(if same { expr.clone() } else { cast(expr.clone(), micros) }, DataType::Int64)
-        }
-    }
-}
-
-/// The number of grid units of a value within its bounds, as BIGINT; NULL where it is NULL or NaN.
-fn in_units(expr: &Expr, data_type: &DataType, grid: &Grid) -> Expr {
-    if data_type.is_integer() && grid.is_whole() {
-        let value = as_number(expr, data_type);
-        // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
-        let bounded = least(vec![greatest(vec![value.clone(), lit(grid.lo)]), lit(grid.hi)]);
-        let null = Expr::Literal(ScalarValue::Int64(None), None);
-        let when = vec![(Box::new(value.is_null()), Box::new(null))];
-        return Expr::Case(Case::new(None, when, Some(Box::new(bounded))));
-    }
-    let float = match data_type {
-        DataType::Float64 => expr.clone(),
-        _ => cast(expr.clone(), DataType::Float64),
-    };
-    on_grid(float, grid)
-}
-
-/// A number's distance from the public centre of its grid, on that grid or on a coarser one.
-struct Around<'a> {
-    fine: &'a Grid,
-    /// Each makes the step twice as wide.
-    doublings: i32,
-    /// The farthest unit.
-    radius: u64,
-}
-
-impl<'a> Around<'a> {
-    fn new(fine: &'a Grid) -> Self {
-        Self { fine, doublings: 0, radius: fine.radius().max(1) }
-    }
-
-    fn coarser(&self) -> Option<Self> {
-        let wider = self.radius > 1 && self.doublings < 60;
-        wider.then(|| Self { fine: self.fine, doublings: self.doublings + 1, radius: self.radius.div_ceil(2) })
-    }
-
-    fn step(&self) -> f64 {
-        self.fine.step * 2.0_f64.powi(self.doublings)
-    }
-
-    fn of(&self, x: &Number) -> Expr {
-        let centre = self.fine.centre();
-        if self.doublings == 0 {
-            return in_units(&x.expr, &x.data_type, self.fine) - lit(centre);
-        }
-        let radius = i64::try_from(self.radius).unwrap_or(i64::MAX >> 1);
-        let grid = Grid { step: self.step(), lo: -radius, hi: radius };
-        on_grid(cast(x.expr.clone(), DataType::Float64) - lit(to_f64(centre) * self.fine.step), &grid)
-    }
 }
 
 /// The rank that a percentile asks for, in ten-thousandths.

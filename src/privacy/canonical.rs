@@ -238,7 +238,7 @@ mod tests {
         let table = CataloguedTable {
             schema: "demo".into(),
             name: table.into(),
-            standing: Standing::Public { unique: Default::default(), rows: 1 },
+            standing: Standing::Public { unique: Default::default(), rows: 1, text_bytes: Default::default() },
             columns: Arc::new(Schema::new(fields.to_vec())),
         };
         LogicalPlanBuilder::scan(called, Arc::new(table), None).unwrap()

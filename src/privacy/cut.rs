@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
-    common::{Column, JoinConstraint, JoinType, NullEquality},
+    common::{Column, JoinConstraint, JoinType, NullEquality, tree_node::TreeNode},
     functions::core::expr_fn::coalesce,
     logical_expr::{
         Aggregate, AggregateUDF, Distinct, Expr, ExprFunctionExt, Filter, Join, LogicalPlan, Projection, Window,
@@ -25,54 +25,27 @@ use crate::{
     terms::Refusal,
 };
 
-/// `left` without the persons whose rows here and in `right` together make more than W rows of a join. It is decided
-/// before the join, so that no more than W rows are ever made of one person. With [`JoinType::Left`] the persons who
-/// have no row in `right` stay.
-pub(super) fn before_join(walk: &mut Walk<'_>, left: Owned, right: &Owned, kind: JoinType) -> Result<Owned, Refusal> {
-    let (person, rows) = (walk.fresh("person"), walk.fresh("rows"));
-    let owner = right.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
-    let counted_right = vec![count_rows()?.alias(rows.clone())];
-    let per_person = built(Aggregate::try_new(Arc::new(right.plan.clone()), vec![owner.clone()], counted_right))?;
-    let items = vec![owner.alias(person.clone()), Expr::Column(Column::from_name(rows.clone()))];
-    let per_person = built(Projection::try_new(items, Arc::new(LogicalPlan::Aggregate(per_person))))?;
-    let passed = columns(&left.plan);
-    let (left, mine) = counted(walk, left)?;
-    let key = left.owner_key().ok_or_else(|| refused("this join", "select person_id in the subquery"))?;
-    let theirs = Expr::Column(Column::from_name(rows));
-    let few = |theirs: Expr| (mine.clone() * theirs).lt_eq(most(walk));
-    let inner = kind == JoinType::Inner;
-    let joined = LogicalPlan::Join(built(Join::try_new(
-        Arc::new(left.plan),
-        Arc::new(LogicalPlan::Projection(per_person)),
-        vec![(key, Expr::Column(Column::from_name(person)))],
-        inner.then(|| few(theirs.clone())),
-        if inner { JoinType::Inner } else { JoinType::Left },
-        JoinConstraint::On,
-        NullEquality::NullEqualsNothing,
-        false,
-    ))?);
-    let joined = match inner {
-        true => joined,
-        false => {
-            let few = few(coalesce(vec![theirs, lit(0_i64)]));
-            LogicalPlan::Filter(built(Filter::try_new(few, Arc::new(joined)))?)
-        }
-    };
-    only(passed, joined, left.owner, left.facts, left.rows_max, left.defaults)
+/// Which rows of a join are counted before it is made.
+pub(super) struct Before<'e> {
+    /// What is equated, this side first.
+    pub(super) on: &'e [(Expr, Expr)],
+    pub(super) nulls: NullEquality,
+    /// Whether a row of this side that meets none stays, once.
+    pub(super) unmatched_stay: bool,
 }
 
-/// `owned` without the persons of whose rows a join with `public` on `on` would make more than W.
-pub(super) fn before_public_join(
+/// `owned` without the persons whose rows make more than W of a join with `other`. It is decided before the join, so that
+/// no more than W rows are ever made of one person.
+pub(super) fn before(
     walk: &mut Walk<'_>,
     owned: Owned,
-    public: &LogicalPlan,
-    on: &[(Expr, Expr)],
-    owned_left: bool,
+    other: &LogicalPlan,
+    Before { on, nulls, unmatched_stay }: Before<'_>,
 ) -> Result<Owned, Refusal> {
+    owned.in_memory()?;
     let rows = walk.fresh("rows");
     let (mut keys, mut items, mut equal) = (vec![], vec![], vec![]);
-    for (left, right) in on {
-        let (mine, theirs) = if owned_left { (left, right) } else { (right, left) };
+    for (mine, theirs) in on {
         let (inner, outer) = (walk.fresh("match"), walk.fresh("match"));
         keys.push(theirs.clone().alias(inner.clone()));
         items.push(Expr::Column(Column::from_name(inner)).alias(outer.clone()));
@@ -80,7 +53,7 @@ pub(super) fn before_public_join(
     }
     items.push(Expr::Column(Column::from_name(rows.clone())));
     let counted = vec![count_rows()?.alias(rows.clone())];
-    let matches = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(public.clone()), keys, counted))?);
+    let matches = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(other.clone()), keys, counted))?);
     let matches = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(matches)))?);
     let passed = columns(&owned.plan);
     let Owned { plan, owner, facts, rows_max, defaults, halves } = owned;
@@ -91,12 +64,13 @@ pub(super) fn before_public_join(
         None,
         JoinType::Left,
         JoinConstraint::On,
-        NullEquality::NullEqualsNothing,
+        nulls,
         false,
     ))?);
     let joined = Owned { plan: joined, owner, facts, rows_max, defaults, halves };
     let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
-    let of_one_row = coalesce(vec![Expr::Column(Column::from_name(rows)), lit(1_i64)]);
+    let alone = lit(i64::from(unmatched_stay));
+    let of_one_row = coalesce(vec![Expr::Column(Column::from_name(rows)), alone]);
     let (joined, all) = over_person(walk, joined, sum, of_one_row)?;
     let few = LogicalPlan::Filter(built(Filter::try_new(all.lt_eq(most(walk)), Arc::new(joined.plan)))?);
     only(passed, few, joined.owner, joined.facts, joined.rows_max, joined.defaults)
@@ -106,6 +80,11 @@ pub(super) fn before_public_join(
 pub(super) fn cuts(predicate: &Expr) -> bool {
     let columns = predicate.column_refs();
     !columns.is_empty() && columns.iter().all(|column| column.name.starts_with("__sekisho_rows_"))
+}
+
+/// Whether somebody may be left out of `plan` by a cut.
+pub(super) fn stands_in(plan: &LogicalPlan) -> bool {
+    plan.exists(|step| Ok(matches!(step, LogicalPlan::Filter(filter) if cuts(&filter.predicate)))).unwrap_or(true)
 }
 
 fn most(walk: &Walk<'_>) -> Expr {
@@ -131,12 +110,7 @@ fn only(
     Ok(Owned { plan, owner, facts, rows_max, defaults, halves: None })
 }
 
-/// The step with one hidden column more: how many rows the person has in it.
-fn counted(walk: &mut Walk<'_>, owned: Owned) -> Result<(Owned, Expr), Refusal> {
-    let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
-    over_person(walk, owned, count, lit(1_i64))
-}
-
+/// The step with one hidden column more: the sum over all rows of the person.
 fn over_person(
     walk: &mut Walk<'_>,
     owned: Owned,

@@ -11,6 +11,7 @@ use datafusion::{
 use super::{
     Analysis, Plan, Release,
     candidates::Candidates,
+    cut,
     facts::Origin,
     grid::Grid,
     partial::{Kind, Rank},
@@ -127,12 +128,16 @@ fn line(plan: &Plan, release: &Release, mechanism: &Mechanism, delta: f64) -> Op
         None => what,
     };
     let per_group = super::facts::to_f64(i64::try_from(mechanism.bound).ok()?) * mechanism.unit;
+    let left_out = match cut::stands_in(&release.input) {
+        true => "; whoever has too many rows of a join is left out of it",
+        false => "",
+    };
     Some(Explained {
         release: u64::try_from(mechanism.release).ok()? + 1,
         column: columns(plan.analysis(), mechanism.release, mechanism.target),
         mechanism: format!("{} over {what}", mechanism.family.as_str()),
         bound: format!(
-            "{per_group} per group, {} groups per person, {} rows per group",
+            "{per_group} per group, {} groups per person, {} rows per group{left_out}",
             mechanism.groups, release.rows_per_group
         ),
         origin,

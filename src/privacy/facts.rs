@@ -219,28 +219,36 @@ impl Facts {
 }
 
 /// All rows of a person are in memory at once below a window, and where they are made distinct or grouped: of so many rows
-/// the long texts are few, whatever the rows hold.
-pub(super) fn short_rows(texts: impl Iterator<Item = u64>, rows_max: u64) -> Result<(), Refusal> {
-    let most = ROW_BYTES_MAX.min(PERSON_BYTES_MAX / rows_max.max(1));
-    let all = texts.filter(|bytes| *bytes > SHORT_BYTES).fold(0, u64::saturating_add);
+/// each is short, whatever it holds.
+pub(super) fn short_rows<'f>(
+    columns: impl Iterator<Item = (&'f Facts, DataType)>,
+    rows_max: u64,
+    room: u64,
+) -> Result<(), Refusal> {
+    let most = ROW_BYTES_MAX.min(room / rows_max.max(1));
+    let bytes =
+        |(facts, data_type): (&Facts, DataType)| if is_text(&data_type) { facts.text_bytes } else { CELL_BYTES };
+    let all = columns.map(bytes).fold(0, u64::saturating_add);
     match all <= most {
         true => Ok(()),
         false => Err(Refusal::TooComplex {
             limit: format!(
-                "the texts of a row have at most {most} bytes where {rows_max} rows of a person are compared; shorten them \
-                 with left(x, n), four bytes a character, or join them afterwards"
+                "a row has at most {most} bytes where {rows_max} rows of a person are compared; shorten its texts with \
+                 left(x, n), four bytes a character, or join them afterwards"
             ),
         }),
     }
 }
 
-/// What the catalogue declares of most texts: such are not counted.
-const SHORT_BYTES: u64 = 256;
+/// What a number or a time takes.
+const CELL_BYTES: u64 = 16;
 const ROW_BYTES_MAX: u64 = 16_384;
-/// A fifth of what a question has, since the engine keeps them in several forms.
-const PERSON_BYTES_MAX: u64 = 256 << 20;
+/// How many bytes all rows of a person may take where W is `work_rows_max`: 4,096 for each of them. With 65,536 rows that is
+/// a fifth of what a question has, since the engine keeps them in several forms.
+pub(super) fn room(work_rows_max: u64) -> u64 {
+    work_rows_max.max(65_536).saturating_mul(4_096)
+}
 
-/// The unit table whose rows `column` names.
 /// The row that a link of a table in `schema` names, where it is no person's.
 pub(super) fn place(column: &catalog::Column, table: &catalog::Table, schema: &str) -> Option<TableReference> {
     let key = table.foreign_keys.iter().find(|key| key.column == column.name && !key.unit)?;
@@ -257,6 +265,7 @@ pub(super) fn shared<'f, T: Clone + PartialEq + 'f>(
     first.filter(|first| named.all(|other| other.as_ref() == Some(first)))
 }
 
+/// The unit table whose rows `column` names.
 fn link(column: &catalog::Column, table: &catalog::Table) -> Option<Arc<str>> {
     if let Some(key) = table.foreign_keys.iter().find(|key| key.column == column.name) {
         return key.unit.then(|| Arc::from(key.table.as_str()));

@@ -24,8 +24,8 @@ use datafusion::{
     },
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::{
-        ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-        expr::ScalarFunction,
+        ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+        Volatility, expr::ScalarFunction,
     },
 };
 
@@ -41,6 +41,13 @@ pub(super) fn guarded_sum(subtract: bool, left: Expr, right: Expr, result: &Data
     let shift = Shift { name, subtract, result: result.clone(), signature };
     let udf = Arc::new(ScalarUDF::new_from_impl(shift));
     Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![left, right]))
+}
+
+/// `left op right` of whole numbers of 64 bits, with NULL where the result has more.
+pub(super) fn whole_arithmetic(op: Operator, left: Expr, right: Expr) -> Expr {
+    let signature = Signature::exact(vec![DataType::Int64, DataType::Int64], Volatility::Immutable);
+    let udf = Whole { name: format!("whole{op}"), op, signature };
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![left, right]))
 }
 
 /// `value` of or as a time, with NULL where either is outside the calendar. TRY_CAST fails there.
@@ -151,6 +158,46 @@ impl ScalarUDFImpl for Shift {
             match scalars {
                 true => ScalarValue::try_from_array(&sum, 0).map(ColumnarValue::Scalar),
                 false => Ok(ColumnarValue::Array(sum)),
+            }
+        })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Whole {
+    /// One per operator.
+    name: String,
+    op: Operator,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Whole {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        guard(&args, &|args| {
+            let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+            let [left, right] = arrays.as_slice() else {
+                return Err(DataFusionError::Internal("two arguments".to_owned()));
+            };
+            let result = match self.op {
+                Operator::Plus => numeric::add(left, right),
+                Operator::Minus => numeric::sub(left, right),
+                _ => numeric::mul(left, right),
+            }?;
+            match args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_))) {
+                true => ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar),
+                false => Ok(ColumnarValue::Array(result)),
             }
         })
     }

@@ -13,7 +13,7 @@ use datafusion::{
 };
 
 use super::{
-    cut,
+    cut::{self, Before},
     expression::{Scope, refused},
     facts::Facts,
     laterals, listed, references, standing, subqueries,
@@ -156,6 +156,8 @@ pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owne
         return Err(mixed("this join of persons; write EXISTS or NOT EXISTS"));
     }
     let on = keyed(&left, &right, &join.on, "join tables of persons ON a.person_id = b.person_id")?;
+    left.in_memory()?;
+    right.in_memory()?;
     // INTERSECT and EXCEPT compare NULLs as equal: an owner key is never NULL, so rows of two persons still never meet,
     // but an owner-or-NULL would.
     if join.null_equality == NullEquality::NullEqualsNull {
@@ -175,15 +177,22 @@ pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owne
         _ => product.max(a.saturating_add(b)),
     };
     let most = walk.bounds.work_rows_max;
+    let nulls = join.null_equality;
     let (left, right) = match (product > most, kind) {
         (false, _) => (left, right),
-        (true, JoinType::Inner) => (cut::before_join(walk, left, &right, JoinType::Inner)?, right),
-        // Whoever is cut is cut on both sides, else the rows of the other side would look unmatched.
+        // Whoever is cut is cut on both sides, else the rows of the other side would look unmatched: rows that meet are as
+        // many from either.
         (true, JoinType::Right | JoinType::Full) => {
-            let cut_left = cut::before_join(walk, left.clone(), &right, JoinType::Left)?;
-            (cut_left, cut::before_join(walk, right, &left, JoinType::Left)?)
+            let back: Vec<_> = on.iter().map(|(l, r)| (r.clone(), l.clone())).collect();
+            let of_left = Before { on: &on, nulls, unmatched_stay: false };
+            let cut_left = cut::before(walk, left.clone(), &right.plan, of_left)?;
+            let of_right = Before { on: &back, nulls, unmatched_stay: false };
+            (cut_left, cut::before(walk, right, &left.plan, of_right)?)
         }
-        (true, _) => (cut::before_join(walk, left, &right, JoinType::Left)?, right),
+        (true, _) => {
+            let unmatched_stay = kind != JoinType::Inner;
+            (cut::before(walk, left, &right.plan, Before { on: &on, nulls, unmatched_stay })?, right)
+        }
     };
     let width = left.facts.len();
     let scope_facts: Vec<Facts> = left.facts.iter().chain(&right.facts).cloned().collect();
@@ -205,8 +214,12 @@ pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owne
     ))?;
     let plan = LogicalPlan::Join(plan);
     let owner = if kind == JoinType::Right { right_owner } else { left_owner };
-    let owned =
-        Owned { plan, owner, facts, rows_max: rows_max.min(most.max(a.saturating_add(b))), defaults, halves: None };
+    let rows_max = match kind {
+        // Beside those that meet, each of the rows that do not.
+        JoinType::Right | JoinType::Full => rows_max.min(most.saturating_add(a).saturating_add(b)),
+        _ => rows_max.min(most.max(a.saturating_add(b))),
+    };
+    let owned = Owned { plan, owner, facts, rows_max, defaults, halves: None };
     match kind {
         JoinType::Full => with_either_owner(walk, owned, left_owner, right_owner),
         _ => Ok(owned),
@@ -282,7 +295,13 @@ fn public(
     let pairs = if single { owned.rows_max } else { owned.rows_max.saturating_mul(found) };
     let most = walk.bounds.work_rows_max;
     let owned = match pairs > most {
-        true => cut::before_public_join(walk, owned, &input, &on, owned_left)?,
+        true => {
+            let mine_first =
+                |(l, r): &(Expr, Expr)| if owned_left { (l.clone(), r.clone()) } else { (r.clone(), l.clone()) };
+            let on: Vec<_> = on.iter().map(mine_first).collect();
+            let nulls = NullEquality::NullEqualsNothing;
+            cut::before(walk, owned, &input, Before { on: &on, nulls, unmatched_stay: true })?
+        }
         false => owned,
     };
     let rows_max = if kept_only { owned.rows_max } else { pairs.min(most.max(owned.rows_max)) };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{JoinType, ScalarValue, Spans},
+    common::{JoinType, Spans},
     logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, Subquery, expr::Exists, logical_plan::Limit},
 };
 
@@ -15,17 +15,15 @@ use super::{
     expression::refused,
     typing::{built, columns},
 };
-use crate::terms::Refusal;
+use crate::{
+    sql::{joins_on_true, lateral},
+    terms::Refusal,
+};
 
 /// `join` without LATERAL; `None` where there is none in it.
 pub(super) fn unfolded(join: &Join) -> Result<Option<LogicalPlan>, Refusal> {
     let Some(lateral) = lateral(&join.right) else { return Ok(None) };
-    let plain = match &join.filter {
-        None => true,
-        Some(Expr::Literal(value, _)) => *value == ScalarValue::Boolean(Some(true)),
-        Some(_) => false,
-    };
-    if !plain || !join.on.is_empty() || !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+    if !joins_on_true(join) {
         return Err(form());
     }
     let asks = |plan: LogicalPlan| Subquery {
@@ -70,15 +68,6 @@ pub(super) fn unfolded(join: &Join) -> Result<Option<LogicalPlan>, Refusal> {
         items.push(Expr::ScalarSubquery(asks(value)).alias_qualified(relation.cloned(), field.name()));
     }
     built(Projection::try_new(items, left)).map(|plan| Some(LogicalPlan::Projection(plan)))
-}
-
-/// The subquery of a LATERAL side.
-fn lateral(plan: &LogicalPlan) -> Option<&Subquery> {
-    match plan {
-        LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => Some(subquery),
-        LogicalPlan::SubqueryAlias(alias) => lateral(&alias.input),
-        _ => None,
-    }
 }
 
 fn without_aliases(plan: &LogicalPlan) -> &LogicalPlan {

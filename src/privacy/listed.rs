@@ -12,7 +12,7 @@ use datafusion::{
     common::{Column, JoinConstraint, JoinType, NullEquality, ScalarValue, tree_node::TreeNodeRecursion},
     functions::core::expr_fn::coalesce,
     logical_expr::{
-        Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, Values,
+        Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan, Values,
         expr::AggregateFunction, lit, utils::split_conjunction_owned,
     },
 };
@@ -35,6 +35,13 @@ pub(super) fn facts(plan: &LogicalPlan) -> Vec<Facts> {
     let unknown = || plan.schema().fields().iter().map(|_| Facts::unknown()).collect::<Vec<_>>();
     match plan {
         LogicalPlan::Values(values) => of_values(values),
+        LogicalPlan::TableScan(scan) => stored(scan),
+        LogicalPlan::Join(join) => {
+            let sides = facts(&join.left).into_iter().chain(facts(&join.right));
+            let mut all: Vec<Facts> = sides.map(|f| Facts { text_bytes: f.text_bytes, ..Facts::unknown() }).collect();
+            all.resize(plan.schema().fields().len(), Facts::unknown());
+            all
+        }
         LogicalPlan::SubqueryAlias(alias) => facts(&alias.input),
         LogicalPlan::Filter(filter) => facts(&filter.input),
         LogicalPlan::Distinct(Distinct::All(input)) => facts(input),
@@ -49,6 +56,18 @@ pub(super) fn facts(plan: &LogicalPlan) -> Vec<Facts> {
         }
         _ => unknown(),
     }
+}
+
+/// Of the columns of a table, how long their texts are.
+fn stored(scan: &TableScan) -> Vec<Facts> {
+    let known = |name: &str| match &catalogued(scan)?.standing {
+        Standing::Public { text_bytes, .. } => text_bytes.get(name).copied(),
+        Standing::Reference { table, .. } => table.text_bytes().get(name).copied(),
+        Standing::Unit { .. } => None,
+    };
+    let of =
+        |name: &String| known(name).map_or_else(Facts::unknown, |text_bytes| Facts { text_bytes, ..Facts::unknown() });
+    scan.projected_schema.fields().iter().map(|field| of(field.name())).collect()
 }
 
 fn of_values(values: &Values) -> Vec<Facts> {

@@ -16,7 +16,7 @@ use datafusion::{
 
 use super::{
     correlated::{Terms, outer_columns, renamed_columns},
-    cut,
+    cut::{self, Before},
     expression::refused,
     facts::Facts,
     joins::{keyed, of_one_dataset, persons},
@@ -41,6 +41,7 @@ pub(super) fn found(
     of_one_dataset(&owned, &inner)?;
     let values = Values::of(walk, &owned, &terms)?;
     let known = values.step(&owned)?;
+    let of_rows = keyed(&owned, &inner, &terms.pairs, "a subquery over persons is correlated by person_id")?;
     let terms = values.over(&owned, terms);
     keyed(&known, &inner, &terms.pairs, "a subquery over persons is correlated by person_id")?;
     let join = built(Join::try_new(
@@ -55,17 +56,23 @@ pub(super) fn found(
     ))?;
     // Who is cut below is cut here as well: their rows would look as if nothing was found.
     let owned = match known.rows_max.saturating_mul(inner.rows_max) > walk.bounds.work_rows_max {
-        true => cut::before_join(walk, owned, &inner, JoinType::Left)?,
+        true => {
+            let nulls = NullEquality::NullEqualsNothing;
+            cut::before(walk, owned, &inner.plan, Before { on: &of_rows, nulls, unmatched_stay: true })?
+        }
         false => owned,
     };
     let groups = columns(&known.plan);
     let fixed = known.facts.iter().all(|f| f.fixed);
-    let rows_of_one = inner.rows_max;
+    let (rows_of_one, values_of_one) = (inner.rows_max, known.rows_max);
     let pairs = persons(walk, &join, known, inner)?;
+    let all_pairs = pairs.clone();
     // Each group is of one combination of values, which meets each inner row once.
     let pairs = Owned { rows_max: pairs.rows_max.min(rows_of_one), ..pairs };
     let whole = Aggregate::try_new(Arc::new(pairs.plan.clone()), groups.clone(), aggregate.aggr_expr.clone());
-    let per_value = per_person::aggregate(walk, &built(whole)?, pairs)?;
+    let whole = built(whole)?;
+    per_person::few_kept(&whole, &all_pairs, values_of_one)?;
+    let per_value = per_person::aggregate(walk, &whole, pairs)?;
     // One value for all rows of a person where all that it reads of the outer row is.
     let of = per_value.facts.into_iter().skip(groups.len());
     let facts = of.map(|f| Facts { fixed, ..f.outer(false) }).collect();
@@ -128,7 +135,9 @@ impl Values {
         let facts = self.columns.iter().map(|column| Ok(owned.scope().facts_of(column)?.clone().multiplied()));
         let facts = facts.collect::<Result<Vec<Facts>, Refusal>>()?;
         let rows_max = if facts.iter().all(|f| f.fixed) { owned.rows_max.min(1) } else { owned.rows_max };
-        Ok(Owned { plan, owner: 0, facts, rows_max, defaults: owned.defaults.clone(), halves: None })
+        let step = Owned { plan, owner: 0, facts, rows_max, defaults: owned.defaults.clone(), halves: None };
+        step.in_memory()?;
+        Ok(step)
     }
 
     /// The conditions over [`Self::step`] and the inner rows.

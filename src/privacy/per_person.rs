@@ -7,25 +7,26 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, ScalarValue},
-    functions::core::expr_fn::{greatest, least, nullif},
-    functions::math::{expr_fn::round, isnan},
+    common::Column,
+    functions::core::expr_fn::nullif,
     functions::unicode::left,
     logical_expr::{
-        Aggregate, AggregateUDF, Case, Expr, LogicalPlan, Projection, SortExpr, TryCast,
+        Aggregate, AggregateUDF, Expr, LogicalPlan, Projection, SortExpr, TryCast,
         expr::{AggregateFunction, AggregateFunctionParams, ScalarFunction},
         lit,
     },
 };
 
 use super::{
-    aggregate_call::{combined, one_text, readable},
-    expression::{Scope, refused},
-    facts::{Facts, is_text, short_rows, text_of, to_f64},
-    grid::Grid,
+    aggregate_call::{combined, one_text},
+    expression::{Scope, Total, refused},
+    facts::{Facts, UNKNOWN_BYTES, is_text, short_rows, text_of},
     guarded::guarded,
+    numbers::{Number, addend, as_float, both_present, without_nan},
+    person_moments,
     range::Range,
-    typing::{Owned, Walk, built, columns, mixed},
+    statistics::Statistic,
+    typing::{Owned, Walk, built, mixed},
 };
 use crate::{sql::vocabulary, terms::Refusal};
 
@@ -66,20 +67,22 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         items.push(rename(column, field));
         facts.push(Facts { fixed: only_owner || total.facts.fixed, ..total.facts });
     }
-    let texts = facts.iter().zip(aggregate.schema.fields()).filter(|(_, field)| is_text(field.data_type()));
-    short_rows(texts.map(|(facts, _)| facts.text_bytes), input.rows_max)?;
+    let data_types = aggregate.schema.fields().iter().map(|field| field.data_type().clone());
+    short_rows(facts.iter().zip(data_types), input.rows_max, input.defaults.room)?;
     let joined = aggregate.aggr_expr.iter().filter(|expr| joins_texts(expr)).count();
     if joined > JOINED_MAX {
         return Err(Refusal::TooComplex {
             limit: format!("at most {JOINED_MAX} STRING_AGG side by side inside a person"),
         });
     }
+    few_kept(aggregate, &input, if only_owner { 1 } else { input.rows_max })?;
+    let chosen = chosen(aggregate);
     let mut inner = vec![];
     for (expr, field) in aggregate.aggr_expr.iter().zip(aggregate.schema.iter().skip(items.len())) {
         let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
             return Err(mixed("this aggregate; use COUNT, SUM, AVG, MIN or MAX per person"));
         };
-        let (outer, known) = one(walk, &call, &input, &mut inner)?;
+        let (outer, known) = one(walk, &call, &input, &chosen, &mut inner)?;
         items.push(rename(outer, field));
         facts.push(Facts { fixed: only_owner, ..known });
     }
@@ -115,6 +118,7 @@ fn one(
     walk: &mut Walk<'_>,
     call: &AggregateFunction,
     input: &Owned,
+    chosen: &[Expr],
     inner: &mut Vec<Expr>,
 ) -> Result<(Expr, Facts), Refusal> {
     let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &call.params;
@@ -131,22 +135,22 @@ fn one(
         return Err(refused("STRING_AGG(DISTINCT ...)", "take DISTINCT rows in a subquery with person_id first"));
     }
     let order_by = match (ordered || joined, order_by.as_slice()) {
-        (true, order_by) => total_order(input, order_by)?,
+        (true, order_by) => total_order(input, order_by, chosen)?,
         (false, [by]) if ranked => vec![SortExpr { expr: number_of(&scope, &by.expr)?, ..by.clone() }],
         _ => vec![],
     };
-    let filter = filter.as_deref().map(|f| scope.total(f)).transpose()?.map(|t| Box::new(t.expr));
+    // Rows that FILTER leaves out are not seen: what it says of a value bounds the value.
+    let condition = filter.as_deref();
+    let seen = |expr: &Expr, all: Facts| {
+        let known = condition.filter(|_| !all.key && !all.person).and_then(|c| scope.where_true(c, expr));
+        known.map_or(all.clone(), |known| known.within(&all))
+    };
+    let filter = condition.map(|f| scope.total(f)).transpose()?.map(|t| Box::new(t.expr));
     let (args, second) = match args.as_slice() {
         [value, second] if (joined || ranked) && is_literal(second) => {
             (std::slice::from_ref(value), Some(second.clone()))
         }
         all => (all, None),
-    };
-    let combined = combined(args).filter(|_| call.func.name() == "count" && *distinct);
-    let (argument, item, data_type) = match (combined, args) {
-        (Some(columns), [first, ..]) => (first, one_text(columns, &scope)?, DataType::Utf8),
-        (_, [argument]) => (argument, scope.item(argument)?, scope.data_type(argument)?),
-        _ => return Err(refused(call.func.name(), "with one argument")),
     };
     let rows = Range::new(0.0, u64_to_f64(input.rows_max));
     let plain = Facts { nullable: true, ..Facts::unknown() };
@@ -162,6 +166,33 @@ fn one(
         let call = Expr::AggregateFunction(AggregateFunction { func: Arc::clone(func), params });
         inner.push(call.alias(name.clone()));
         Expr::Column(Column::from_name(name))
+    };
+    let name = call.func.name();
+    let number = |expr: &Expr| Number::of(name, expr, &scope, seen);
+    match (Statistic::named(name).filter(|_| !*distinct), args) {
+        (Some(statistic), [x]) => {
+            return person_moments::of(statistic, number(x)?, None, input.rows_max, &mut |f, x| push(f, x, false));
+        }
+        (Some(statistic), [y, x]) => {
+            let y = Some(number(y)?);
+            return person_moments::of(statistic, number(x)?, y, input.rows_max, &mut |f, x| push(f, x, false));
+        }
+        (None, [y, x]) if name == "regr_count" && !*distinct => {
+            let (x, _) = both_present(number(x)?, number(y)?);
+            let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
+            let counted = push(&count, without_nan(x.expr, &x.data_type), false);
+            return Ok((counted, Facts { nullable: false, range: rows, grid: Some(1.0), ..plain }));
+        }
+        _ => {}
+    }
+    let combined = combined(args).filter(|_| call.func.name() == "count" && *distinct);
+    let (argument, item, data_type) = match (combined, args) {
+        (Some(columns), [first, ..]) => (first, one_text(columns, &scope)?, DataType::Utf8),
+        (_, [argument]) => {
+            let Total { expr, facts } = scope.item(argument)?;
+            (argument, Total { expr, facts: seen(argument, facts) }, scope.data_type(argument)?)
+        }
+        _ => return Err(refused(call.func.name(), "with one argument")),
     };
     match (call.func.name(), distinct) {
         ("count", distinct) => {
@@ -229,27 +260,72 @@ fn one(
             Ok((total / nullif(as_float(counted), lit(0.0)), plain))
         }
         ("sum" | "avg", false) if data_type == DataType::Float64 => {
-            let name = readable(argument);
-            let grid = Grid::of(item.facts.range, item.facts.grid, false)
-                .ok_or_else(|| Refusal::BoundMissing { column: name.clone() })?;
             let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
-            let units = push(&sum, on_grid(item.expr.clone(), &grid), false);
-            let total = as_float(units) * lit(grid.step);
+            let (addend, step) = addend(item.expr, &item.facts);
+            let total = as_float(push(&sum, addend.clone(), false)) * lit(step);
             if call.func.name() == "sum" {
                 let range = item.facts.range.and_then(|r| total_range(r, input.rows_max));
-                return Ok((total, Facts { range, grid: Some(grid.step), ..plain }));
+                let grid = item.facts.grid.filter(|_| range.is_some());
+                return Ok((total, Facts { range, grid, ..plain }));
             }
             let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
-            let counted = push(&count, without_nan(item.expr, &DataType::Float64), false);
-            let mean = total / nullif(as_float(counted), lit(0.0));
+            let mean = total / nullif(as_float(push(&count, addend, false)), lit(0.0));
             Ok((mean, Facts { range: item.facts.range, grid: item.facts.grid, ..plain }))
         }
         (name, _) => Err(refused(
             &format!("{}{name} inside a person", if *distinct { "DISTINCT " } else { "" }),
-            "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, BOOL_OR, BOOL_AND, STRING_AGG or FIRST_VALUE(x ORDER BY y)",
+            "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, VAR, STDDEV, COVAR, CORR, REGR_*, BOOL_OR, BOOL_AND, STRING_AGG or FIRST_VALUE(x ORDER BY y)",
         )),
     }
 }
+
+/// Whether what the engine keeps beside the rows has room in memory: for a first or last value all that it is chosen by, in
+/// each of `groups`; for a median or for different values each of them.
+pub(super) fn few_kept(aggregate: &Aggregate, input: &Owned, groups: u64) -> Result<(), Refusal> {
+    let (scope, rows) = (input.scope(), input.rows_max);
+    let text = |expr: &Expr| match scope.data_type(expr) {
+        Ok(data_type) if is_text(&data_type) => scope.item(expr).map_or(UNKNOWN_BYTES, |item| item.facts.text_bytes),
+        _ => 0,
+    };
+    // Of a combination one text is made.
+    let together = |args: &[Expr]| match combined(args) {
+        Some(columns) => columns.of.iter().map(|column| text(column) + KEPT_BYTES).fold(0, u64::saturating_add),
+        None => args.iter().map(text).fold(0, u64::saturating_add),
+    };
+    let of = |exprs: &[Expr]| exprs.iter().map(|expr| KEPT_BYTES + text(expr)).fold(KEPT_BYTES, u64::saturating_add);
+    let chosen = of(&chosen(aggregate));
+    let kept = |expr: &Expr| {
+        let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else { return 0 };
+        match call.func.name() {
+            name @ ("first_value" | "last_value" | "string_agg") => {
+                let by: Vec<Expr> = call.params.order_by.iter().map(|sort| sort.expr.clone()).collect();
+                let times = if name == "string_agg" { rows } else { groups };
+                of(&by).saturating_add(chosen).saturating_mul(times)
+            }
+            "median" | "percentile_cont" | "percentile_disc" => rows.saturating_mul(KEPT_BYTES),
+            _ if call.params.distinct => {
+                let texts = together(&call.params.args);
+                let sets = groups.saturating_mul(if texts > 0 { SET_BYTES } else { KEPT_BYTES });
+                rows.saturating_mul(texts.saturating_add(KEPT_BYTES)).saturating_add(sets)
+            }
+            _ => 0,
+        }
+    };
+    let all = aggregate.aggr_expr.iter().map(kept).fold(0, u64::saturating_add);
+    match all <= input.defaults.room {
+        true => Ok(()),
+        false => Err(Refusal::TooComplex {
+            limit: "fewer FIRST_VALUE, MEDIAN or DISTINCT side by side inside a person; take some in a subquery of their own"
+                .to_owned(),
+        }),
+    }
+}
+
+/// What the engine sets aside for a set of texts before there is one in it.
+const SET_BYTES: u64 = 12_288;
+
+/// What a value takes where it is kept by itself.
+const KEPT_BYTES: u64 = 64;
 
 fn number_of(scope: &Scope<'_>, expr: &Expr) -> Result<Expr, Refusal> {
     let data_type = scope.data_type(expr)?;
@@ -283,22 +359,31 @@ fn is_literal(expr: &Expr) -> bool {
     }
 }
 
-/// The caller's order made total by all other columns, so that no tie is left to chance.
-fn total_order(input: &Owned, order_by: &[SortExpr]) -> Result<Vec<SortExpr>, Refusal> {
-    let mut total = vec![];
-    for sort in order_by {
-        let item = input.scope().item(&sort.expr)?;
+/// The caller's order, and then what stands in the aggregates that choose by one: where it leaves rows equal all of them
+/// choose the same, and rows equal in that as well yield the same.
+fn total_order(input: &Owned, order_by: &[SortExpr], chosen: &[Expr]) -> Result<Vec<SortExpr>, Refusal> {
+    let mut total: Vec<SortExpr> = vec![];
+    let asked = order_by.iter().map(|sort| Ok((input.scope().item(&sort.expr)?, sort.asc, sort.nulls_first)));
+    let ties = chosen.iter().map(|expr| Ok((input.scope().item(expr)?, true, false)));
+    for key in asked.chain(ties) {
+        let (item, asc, nulls_first) = key?;
         // What is sorted by before decides alone; the engine counts one key twice and fails over the first row.
-        if !item.facts.owner && total.iter().all(|sort: &SortExpr| sort.expr != item.expr) {
-            total.push(SortExpr { expr: item.expr, ..sort.clone() });
-        }
-    }
-    for column in columns(&input.plan) {
-        if !input.is_owner(&column) && total.iter().all(|sort| sort.expr != column) {
-            total.push(column.sort(true, false));
+        if !item.facts.owner && total.iter().all(|sort| sort.expr != item.expr) {
+            total.push(SortExpr { expr: item.expr, asc, nulls_first });
         }
     }
     Ok(total)
+}
+
+/// What is chosen or joined by an order in `aggregate`.
+fn chosen(aggregate: &Aggregate) -> Vec<Expr> {
+    let of = |expr: &Expr| match expr.clone().unalias_nested().data {
+        Expr::AggregateFunction(call) if matches!(call.func.name(), "first_value" | "last_value" | "string_agg") => {
+            call.params.args.into_iter().next()
+        }
+        _ => None,
+    };
+    aggregate.aggr_expr.iter().filter_map(of).collect()
 }
 
 /// The whole number in `argument` that was only cast to take its mean.
@@ -307,35 +392,6 @@ fn of_integers<'a>(argument: &'a Expr, scope: &Scope<'_>) -> Option<&'a Expr> {
         Expr::Cast(cast) => Some(cast.expr.as_ref()).filter(|e| scope.data_type(e).is_ok_and(|t| t.is_integer())),
         _ => None,
     }
-}
-
-/// The number of grid steps of a floating-point value within its bounds: NaN is NULL, the rest is clamped.
-pub(super) fn on_grid(value: Expr, grid: &Grid) -> Expr {
-    let clamped = round(vec![without_nan(value, &DataType::Float64) / lit(grid.step)]);
-    // LEAST and GREATEST skip NULLs; the CASE keeps a NULL a NULL.
-    let bounded = least(vec![greatest(vec![clamped.clone(), lit(to_f64(grid.lo))]), lit(to_f64(grid.hi))]);
-    let null = Expr::Literal(ScalarValue::Float64(None), None);
-    let case =
-        Expr::Case(Case::new(None, vec![(Box::new(clamped.is_null()), Box::new(null))], Some(Box::new(bounded))));
-    Expr::TryCast(TryCast::new(Box::new(case), DataType::Int64))
-}
-
-/// NaN of either sign becomes NULL and -0 becomes 0, so that no value depends on the order of a person's rows.
-pub(super) fn without_nan(value: Expr, data_type: &DataType) -> Expr {
-    if !data_type.is_floating() {
-        return value;
-    }
-    let null = ScalarValue::try_new_null(data_type).unwrap_or(ScalarValue::Null);
-    let zero = ScalarValue::new_zero(data_type).unwrap_or(ScalarValue::Float64(Some(0.0)));
-    Expr::Case(Case::new(
-        None,
-        vec![(Box::new(isnan().call(vec![value.clone()])), Box::new(Expr::Literal(null, None)))],
-        Some(Box::new(value + Expr::Literal(zero, None))),
-    ))
-}
-
-pub(super) fn as_float(value: Expr) -> Expr {
-    Expr::TryCast(TryCast::new(Box::new(value), DataType::Float64))
 }
 
 /// The range of a sum of at most `rows` values of `range`, of which there may also be fewer.

@@ -15,7 +15,7 @@ use datafusion::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, display,
+    Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, checked, display,
     expression::BUILT_BYTES_MAX,
     intervals, noise, output, placeholder,
     price::{self, Target},
@@ -107,6 +107,7 @@ pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<An
         false => released,
     };
     let (finish, passed) = intervals::close(released, &walk.releases, asked.intervals)?;
+    let finish = checked::checked(finish)?;
     Ok(Analysis {
         releases: walk.releases,
         public_inputs: walk.public_inputs,

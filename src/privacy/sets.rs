@@ -12,7 +12,7 @@ use datafusion::{
 
 use super::{
     expression,
-    facts::{Facts, is_text, short_rows},
+    facts::{Facts, short_rows},
     joins::of_one_dataset,
     typing::{Owned, Typed, Walk, built, columns, mixed},
 };
@@ -34,9 +34,8 @@ pub(super) fn distinct(walk: &mut Walk<'_>, shown: Vec<Expr>, owned: Owned) -> R
             facts.len() - 1
         }
     };
-    let is_text = |group: &Expr| scope.data_type(group).is_ok_and(|t| is_text(&t));
-    let texts = groups.iter().zip(&facts).filter(|(group, _)| is_text(group));
-    short_rows(texts.map(|(_, facts)| facts.text_bytes), owned.rows_max)?;
+    let data_types = groups.iter().map(|group| scope.data_type(group)).collect::<Result<Vec<_>, _>>()?;
+    short_rows(facts.iter().zip(data_types), owned.rows_max, owned.defaults.room)?;
     // One value per person in every column: one row per person.
     let rows_max = if facts.iter().all(|f| f.fixed) { owned.rows_max.min(1) } else { owned.rows_max };
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(owned.plan), groups, vec![]))?);

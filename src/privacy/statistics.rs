@@ -71,6 +71,28 @@ pub(super) struct Needs {
 }
 
 impl Statistic {
+    /// The one that an aggregate computes; of the two arguments of a regression the first is y.
+    pub(super) fn named(aggregate: &str) -> Option<Self> {
+        Some(match aggregate {
+            "var" => Self::VarianceSample,
+            "var_pop" => Self::VariancePopulation,
+            "stddev" => Self::DeviationSample,
+            "stddev_pop" => Self::DeviationPopulation,
+            "covar_samp" => Self::CovarianceSample,
+            "covar_pop" => Self::CovariancePopulation,
+            "corr" => Self::Correlation,
+            "regr_slope" => Self::Slope,
+            "regr_intercept" => Self::Intercept,
+            "regr_r2" => Self::Determination,
+            "regr_avgx" => Self::MeanX,
+            "regr_avgy" => Self::MeanY,
+            "regr_sxx" => Self::SquaresX,
+            "regr_syy" => Self::SquaresY,
+            "regr_sxy" => Self::Products,
+            _ => return None,
+        })
+    }
+
     pub(super) fn needs(self) -> Needs {
         let none = Needs::default();
         match self {

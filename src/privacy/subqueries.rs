@@ -20,7 +20,7 @@ use datafusion::{
 
 use super::{
     correlated::{Terms, existing, inward, members, outward, peel, renamed_columns, speaks_outward},
-    cut,
+    cut::{self, Before},
     expression::{Scope, refused},
     facts::Facts,
     joins::{keyed, lone_side, of_one_dataset},
@@ -318,10 +318,14 @@ fn mark_of_person(
     rest: Vec<Expr>,
 ) -> Result<(Owned, Expr), Refusal> {
     of_one_dataset(&owned, &inner)?;
+    inner.in_memory()?;
     let on = keyed(&owned, &inner, &pairs, "a subquery over persons compares person_id, or is correlated by it")?;
     let product = owned.rows_max.saturating_mul(inner.rows_max);
     let owned = match !rest.is_empty() && product > walk.bounds.work_rows_max {
-        true => cut::before_join(walk, owned, &inner, JoinType::Left)?,
+        true => {
+            let nulls = NullEquality::NullEqualsNothing;
+            cut::before(walk, owned, &inner.plan, Before { on: &on, nulls, unmatched_stay: true })?
+        }
         false => owned,
     };
     let mut right = Right::new(walk);
@@ -358,7 +362,10 @@ fn mark_of_public(
     let plan = right.named(plan)?;
     let many = !rest.is_empty() && owned.rows_max.saturating_mul(rows) > walk.bounds.work_rows_max;
     let owned = match many {
-        true => cut::before_public_join(walk, owned, &plan, &on, true)?,
+        true => {
+            let nulls = NullEquality::NullEqualsNothing;
+            cut::before(walk, owned, &plan, Before { on: &on, nulls, unmatched_stay: true })?
+        }
         false => owned,
     };
     right.mark(walk, owned, plan, on, rest)

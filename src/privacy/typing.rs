@@ -10,6 +10,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
@@ -22,7 +23,7 @@ use datafusion::{
 
 use super::{
     expression::{Scope, refused},
-    facts::Facts,
+    facts::{Facts, room, short_rows},
     grouping, joins, listed, narrowing, per_person, references,
     release_point::Release,
     sets, standing, subqueries, windows,
@@ -79,6 +80,8 @@ pub(super) struct Defaults {
     pub(super) rows_per_group: u32,
     pub(super) groups: u32,
     pub(super) distinct_values: u32,
+    /// How many bytes all rows of one person may take.
+    pub(super) room: u64,
 }
 
 impl Owned {
@@ -89,6 +92,19 @@ impl Owned {
     /// The owner key as an expression over this step.
     pub(super) fn owner_key(&self) -> Option<Expr> {
         self.plan.schema().iter().nth(self.owner).map(|field| Expr::Column(Column::from(field)))
+    }
+
+    /// Its columns, with what is known of them.
+    fn columns(&self) -> impl Iterator<Item = (&Facts, DataType)> {
+        self.facts.iter().zip(self.plan.schema().fields().iter().map(|field| field.data_type().clone()))
+    }
+
+    /// Whether all rows of a person have room in memory at once, whatever they hold.
+    ///
+    /// # Errors
+    /// [`Refusal::TooComplex`] says how long a row may be.
+    pub(super) fn in_memory(&self) -> Result<(), Refusal> {
+        short_rows(self.columns(), self.rows_max, self.defaults.room)
     }
 
     /// Whether `expr` is the owner key itself.
@@ -374,6 +390,7 @@ impl<'a> Walk<'a> {
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
             distinct_values: declared.distinct_values,
+            room: room(self.bounds.work_rows_max),
         };
         let rows_max = if declared.one_row_per_person { 1 } else { u64::from(declared.rows_per_person_max) };
         Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults, halves: None }))
@@ -416,7 +433,9 @@ impl<'a> Walk<'a> {
             }
         };
         let plan = LogicalPlan::Projection(built(Projection::try_new(exprs, Arc::new(owned.plan)))?);
-        Ok(Typed::Owned(Owned { plan, owner, facts, halves: None, ..owned }))
+        let owned = Owned { plan, owner, facts, halves: None, ..owned };
+        short_rows(owned.columns(), 1, owned.defaults.room)?;
+        Ok(Typed::Owned(owned))
     }
 
     /// A public part below persons' rows is evaluated once, beforehand, and read from memory.

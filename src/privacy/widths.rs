@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::{
+    facts::number,
     intervals::{Standing, Thread, Threaded},
     placeholder,
 };
@@ -235,8 +236,10 @@ impl Widths<'_> {
             "nullif" => self.noisy(first),
             "greatest" | "least" => self.one_of(&call.args),
             "coalesce" | "nvl" => self.first_there(&call.args),
-            "round" | "trunc" | "ceil" | "floor" | "sqrt" | "cbrt" | "exp" | "ln" | "log2" | "log10"
-                if rest.iter().all(|argument| self.exact(argument)) =>
+            // A power with an exponent of at least 1 turns once at most, and is farthest at one of both ends.
+            "round" | "trunc" | "ceil" | "floor" | "sqrt" | "cbrt" | "exp" | "ln" | "log2" | "log10" | "power"
+                if (call.func.name() != "power" || rest.iter().all(rises))
+                    && rest.iter().all(|argument| self.exact(argument)) =>
             {
                 let width = self.noisy(first)?;
                 stepped(first, width, |number| {
@@ -296,7 +299,16 @@ impl Widths<'_> {
     }
 }
 
-/// The half-width of `step` of `value`, where `step` never falls: what it makes of both ends.
+/// Whether a literal exponent is at least 1.
+fn rises(exponent: &Expr) -> bool {
+    match exponent {
+        Expr::Cast(cast) => rises(&cast.expr),
+        Expr::Literal(value, _) => number(value).is_some_and(|exponent| exponent >= 1.0),
+        _ => false,
+    }
+}
+
+/// The half-width of `step` of `value`, which is farthest at one of both ends: what it makes of them.
 fn stepped(value: &Expr, width: Width, step: impl Fn(Expr) -> Expr) -> Option<Width> {
     let terms = 4 * terms(value) + 2 * width.terms + 16;
     if terms > TERMS_MAX {

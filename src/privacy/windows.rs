@@ -20,12 +20,13 @@ use datafusion::{
 };
 
 use super::{
-    aggregate_call::readable,
     expression::{refused, union},
-    facts::{Facts, is_text, number, short_rows},
-    grid::Grid,
-    per_person::{as_float, on_grid, total_range, u64_to_f64, without_nan},
+    facts::{Facts, number, short_rows},
+    numbers::{Number, addend, as_float, without_nan},
+    per_person::{total_range, u64_to_f64},
+    person_moments,
     range::Range,
+    statistics::Statistic,
     subqueries,
     typing::{Owned, Walk, built, columns, mixed},
 };
@@ -95,13 +96,12 @@ fn ties(walk: &mut Walk<'_>, input: &Owned) -> Vec<SortExpr> {
 
 fn of_short_rows(input: &Owned, used: &[SortExpr]) -> Result<(), Refusal> {
     let scope = input.scope();
-    let bytes = |sort: &SortExpr| match &sort.expr {
-        Expr::Column(column) if scope.data_type(&sort.expr).is_ok_and(|t| is_text(&t)) => {
-            scope.facts_of(column).map_or(0, |facts| facts.text_bytes)
-        }
-        _ => 0,
+    let known = |sort: &SortExpr| match &sort.expr {
+        Expr::Column(column) => Ok((scope.facts_of(column)?, scope.data_type(&sort.expr)?)),
+        _ => Err(refused("this window", "call a window function or an aggregate OVER (PARTITION BY person_id)")),
     };
-    short_rows(used.iter().map(bytes), input.rows_max)
+    let used = used.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+    short_rows(used.into_iter(), input.rows_max, input.defaults.room)
 }
 
 /// One window function.
@@ -281,7 +281,6 @@ impl One<'_, '_> {
         if params.distinct || params.null_treatment.is_some() {
             return Err(refused(&name, "without DISTINCT or RESPECT NULLS in a window"));
         }
-        let [argument] = params.args.as_slice() else { return Err(refused(&name, "with one argument")) };
         let over = match over.frame.units {
             // A frame of rows depends on the order of equal ones, a frame of peers does not.
             WindowFrameUnits::Rows => self.total(over),
@@ -293,8 +292,6 @@ impl One<'_, '_> {
             }
         };
         let scope = self.input.scope();
-        let item = scope.item(argument)?;
-        let data_type = scope.data_type(argument)?;
         let filter = params.filter.as_deref().map(|f| scope.total(f)).transpose()?.map(|t| t.expr);
         let fixed = over.by_owner_alone && whole(&over);
         let rows = self.input.rows_max;
@@ -307,6 +304,19 @@ impl One<'_, '_> {
         let call = |one: &mut Self, function: &Arc<AggregateUDF>, argument: Expr| {
             one.push(WindowFunctionDefinition::AggregateUDF(Arc::clone(function)), vec![argument], over.clone(), None)
         };
+        let number = |expr: &Expr| Number::of(&name, expr, &scope, |_, facts| facts);
+        let mut push = |function: &Arc<AggregateUDF>, argument: Expr| call(&mut self, function, seen(argument));
+        let argument = match (params.args.as_slice(), Statistic::named(&name)) {
+            ([x], Some(statistic)) => return person_moments::of(statistic, number(x)?, None, rows, &mut push),
+            ([y, x], Some(statistic)) => {
+                let y = Some(number(y)?);
+                return person_moments::of(statistic, number(x)?, y, rows, &mut push);
+            }
+            ([argument], None) => argument,
+            _ => return Err(refused(&name, "with one argument")),
+        };
+        let item = scope.item(argument)?;
+        let data_type = scope.data_type(argument)?;
         match name.as_str() {
             "count" => {
                 let counted = call(&mut self, function, seen(item.expr));
@@ -323,18 +333,16 @@ impl One<'_, '_> {
                 Ok((call(&mut self, function, seen(item.expr)), Facts { range, grid: Some(1.0), ..plain }))
             }
             "sum" | "avg" if data_type == DataType::Float64 => {
-                let grid = Grid::of(item.facts.range, item.facts.grid, false)
-                    .ok_or_else(|| Refusal::BoundMissing { column: readable(argument) })?;
                 let sum = vocabulary().aggregate("sum").ok_or_else(|| refused("SUM", "it is missing"))?;
-                let units = call(&mut self, &sum, seen(on_grid(item.expr.clone(), &grid)));
-                let total = as_float(units) * lit(grid.step);
+                let (addend, step) = addend(item.expr, &item.facts);
+                let total = as_float(call(&mut self, &sum, seen(addend.clone()))) * lit(step);
                 if name == "sum" {
                     let range = item.facts.range.and_then(|r| total_range(r, rows));
-                    return Ok((total, Facts { range, grid: Some(grid.step), ..plain }));
+                    let grid = item.facts.grid.filter(|_| range.is_some());
+                    return Ok((total, Facts { range, grid, ..plain }));
                 }
                 let count = vocabulary().aggregate("count").ok_or_else(|| refused("COUNT", "it is missing"))?;
-                let counted = call(&mut self, &count, seen(without_nan(item.expr, &DataType::Float64)));
-                let mean = total / nullif(as_float(counted), lit(0.0));
+                let mean = total / nullif(as_float(call(&mut self, &count, seen(addend))), lit(0.0));
                 Ok((mean, Facts { range: item.facts.range, grid: item.facts.grid, ..plain }))
             }
             _ => Err(refused(&format!("{name} in a window"), WINDOWS)),
@@ -385,7 +393,7 @@ impl One<'_, '_> {
 }
 
 const WINDOWS: &str = "use row_number, rank, dense_rank, percent_rank, cume_dist, ntile, lag, lead, first_value, \
-                       last_value, nth_value, COUNT, SUM, AVG, MIN or MAX";
+                       last_value, nth_value, COUNT, SUM, AVG, MIN, MAX, VAR, STDDEV, COVAR, CORR or REGR_*";
 
 /// What is known of a column, of a row that may not be there: then it is NULL, so even a fixed column varies.
 fn value_of_another_row(facts: Facts) -> Facts {

@@ -512,6 +512,7 @@ impl Gen {
                 self.label("per person: sum of integers");
                 (format!("SUM({})", any(self, Ty::Int)), Ty::Int, false)
             }
+            4 if self.wild && self.one_in(2) => self.person_moment(cols),
             4 => {
                 self.label("per person: sum");
                 (format!("SUM({})", self.bounded_number(cols)), Ty::Float, true)

@@ -2,6 +2,7 @@
 //!
 //! Random questions over random databases (privacy.md section 7). Everything is seeded: the same build gives the same
 //! counts. Sizes: `SEKISHO_ORACLE_CASES` sets the questions of the sensitivity oracle; the others scale with it.
+//! `SEKISHO_ORACLE_FIRST` begins at a question that was reported.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

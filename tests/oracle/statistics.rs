@@ -182,6 +182,28 @@ impl Gen {
         }
     }
 
+    /// How one person's values vary, and whether what comes out is bounded.
+    pub fn person_moment(&mut self, cols: &[Col]) -> (String, Ty, bool) {
+        let (x, y) = (self.bounded_number(cols), self.bounded_number(cols));
+        let (label, call, bounded) = match self.rng.random_range(0..4) {
+            0 => ("per person: mean without bounds", format!("AVG({})", self.expr(cols, Ty::Float, 1)), false),
+            1 => {
+                let call = *self.pick(&["VAR", "VAR_POP", "STDDEV", "STDDEV_POP"]);
+                ("per person: variance", format!("{call}({x})"), true)
+            }
+            2 => {
+                let call = *self.pick(&["COVAR_SAMP", "COVAR_POP", "CORR", "REGR_R2", "REGR_COUNT", "REGR_SXY"]);
+                ("per person: two numbers", format!("{call}({x}, {y})"), true)
+            }
+            _ => {
+                let call = *self.pick(&["REGR_SLOPE", "REGR_INTERCEPT"]);
+                ("per person: slope", format!("{call}({x}, {y})"), false)
+            }
+        };
+        self.label(label);
+        (call, Ty::Float, bounded)
+    }
+
     fn measured(&mut self, cols: &[Col]) -> Option<String> {
         if self.wild && self.one_in(2) {
             return Some(self.bounded_number(cols));

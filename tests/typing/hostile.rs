@@ -9,7 +9,7 @@ use std::{
 };
 
 use datafusion::catalog::TableProvider;
-use sekisho::engine::{EngineFault, RangedTables};
+use sekisho::engine::{EngineFault, PersonsOfRange, RangedTables};
 
 use super::Shapes;
 
@@ -171,6 +171,10 @@ impl RangedTables for Without<'_> {
     fn table(&self, schema: &str, name: &str, range: Option<u32>) -> Result<Arc<dyn TableProvider>, EngineFault> {
         if name == self.1 { Err(EngineFault::Missing) } else { self.0.table(schema, name, range) }
     }
+
+    fn persons(&self, schema: &str, range: u32) -> Result<Option<PersonsOfRange>, EngineFault> {
+        self.0.persons(schema, range)
+    }
 }
 
 #[tokio::test]
@@ -231,6 +235,14 @@ async fn a_reference_table_is_asked_by_the_link_of_persons_alone() {
         persons(
             "p.location_id NOT IN (SELECT l.location_id FROM (VALUES ('Atlantis')) v(s) LEFT JOIN location l ON l.state = v.s)",
         ),
+        persons(
+            "p.care_site_id NOT IN (SELECT c.care_site_id FROM care_site c RIGHT JOIN location l ON l.location_id = \
+             c.location_id WHERE l.state = 'Atlantis')",
+        ),
+        persons(
+            "p.care_site_id <> ALL (SELECT c.care_site_id FROM care_site c FULL JOIN location l ON l.location_id = \
+             c.location_id WHERE l.state = 'Atlantis')",
+        ),
         persons("EXISTS (SELECT 1 FROM care_site c WHERE c.location_id = p.location_id)"),
         persons("(SELECT COUNT(*) FROM care_site c WHERE c.location_id = p.location_id) > 1"),
     ] {
@@ -282,6 +294,15 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
              FROM visit_occurrence) AS w WHERE n > 1"
         )
     };
+    let texts = |count: usize, length: usize| {
+        let one = |i: usize| format!("rpad({text}, {length}, '{i}é') AS t{i}");
+        (0..count).map(one).collect::<Vec<_>>().join(", ")
+    };
+    let (sixty, eight) = (texts(68, 64), texts(8, 512));
+    let firsts = (0..150).map(|i| format!("first_value(visit_concept_id + {i} ORDER BY visit_start_date) AS f{i}"));
+    let firsts = firsts.collect::<Vec<_>>().join(", ");
+    let compared = (0..8).map(|i| format!("a.t{i} > CAST(c.condition_concept_id AS VARCHAR)")).collect::<Vec<_>>();
+    let compared = compared.join(" AND ");
     let nine = (0..9).map(|i| format!("lpad({text}, 1000, '{i}é')")).collect::<Vec<_>>().join(", ");
     let shifted = |call: &str| {
         format!(
@@ -338,6 +359,31 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
             ),
         ),
         ("too_complex", format!("SELECT COUNT(*) FROM (SELECT DISTINCT person_id, {nine} FROM visit_occurrence) AS d")),
+        (
+            "too_complex",
+            format!("SELECT COUNT(*) FROM (SELECT DISTINCT person_id, {sixty} FROM visit_occurrence) AS d"),
+        ),
+        ("too_complex", format!("SELECT COUNT(*) FROM (SELECT person_id, {sixty} FROM visit_occurrence) AS d")),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM (SELECT person_id, {firsts} FROM visit_occurrence GROUP BY person_id, visit_occurrence_id) d"
+            ),
+        ),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM (SELECT person_id, {eight} FROM visit_occurrence UNION ALL SELECT person_id, {eight} \
+                 FROM visit_occurrence) a FULL JOIN person b ON a.person_id = b.person_id"
+            ),
+        ),
+        (
+            "too_complex",
+            format!(
+                "SELECT COUNT(*) FROM (SELECT v.*, {eight} FROM visit_occurrence v) a WHERE (SELECT COUNT(*) FROM \
+                 condition_occurrence c WHERE c.person_id = a.person_id AND {compared}) > 1"
+            ),
+        ),
         (
             "too_complex",
             format!(
