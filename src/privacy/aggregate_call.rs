@@ -43,6 +43,8 @@ pub(super) struct Limits {
 /// Input columns and partials, each kept once however often it is used.
 pub(super) struct Parts {
     pub(super) columns: Vec<Expr>,
+    /// How many bytes the texts among them have at most.
+    pub(super) text_bytes: u64,
     pub(super) partials: Vec<Partial>,
     limits: Limits,
 }
@@ -51,7 +53,7 @@ const ACCEPTED: &str = "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, 
 
 impl Parts {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { columns: vec![], partials: vec![], limits }
+        Self { columns: vec![], text_bytes: 0, partials: vec![], limits }
     }
 
     fn column(&mut self, expr: Expr) -> usize {
@@ -177,6 +179,9 @@ impl Parts {
         let listed = item.facts.domain.as_ref().and_then(|values| u64::try_from(values.len()).ok());
         let most = self.limits.distinct_values.min(self.limits.rows_max).min(listed.unwrap_or(u64::MAX)).max(1);
         let kind = Kind::Values { most, origin: self.limits.distinct_origin };
+        if is_text(data_type) && !self.columns.contains(&item.expr) {
+            self.text_bytes = self.text_bytes.saturating_add(item.facts.text_bytes);
+        }
         let argument = self.column(item.expr);
         Ok(Output::Count(self.partial(kind, Some(argument), filter)))
     }
@@ -303,7 +308,7 @@ pub(super) fn one_text(columns: Combined<'_>, scope: &Scope<'_>) -> Result<Total
         let length = cast(character_length(text.clone()), DataType::Utf8);
         parts.extend([coalesce(vec![length, lit("-")]), lit(" "), coalesce(vec![text, lit("")])]);
     }
-    short_enough(bytes)?;
+    let text_bytes = short_enough(bytes)?;
     let null = Expr::Literal(ScalarValue::Utf8(None), None);
     let of_nothing = missing.into_iter().reduce(Expr::or).filter(|_| !columns.row);
     let text = concat(parts);
@@ -311,7 +316,7 @@ pub(super) fn one_text(columns: Combined<'_>, scope: &Scope<'_>) -> Result<Total
         Some(missing) => Expr::Case(Case::new(None, vec![(Box::new(missing), Box::new(null))], Some(Box::new(text)))),
         None => text,
     };
-    Ok(Total { expr, facts: Facts::unknown() })
+    Ok(Total { expr, facts: Facts { text_bytes, ..Facts::unknown() } })
 }
 
 /// The rank that a percentile asks for, in ten-thousandths.

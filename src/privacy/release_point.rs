@@ -15,7 +15,7 @@ use datafusion::{
 use super::{
     aggregate_call::{Limits, Parts},
     expression::refused,
-    facts::{Facts, Origin},
+    facts::{Facts, Origin, short_rows},
     group_keys::public_groups,
     partial::{Kind, Partial},
     placeholder,
@@ -166,6 +166,11 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         public_groups = None;
         (parts, outputs) = asked(None)?;
     }
+    // Keys are kept for each group that there is, and of the rest a batch of rows at a time.
+    let counted = Facts { text_bytes: parts.text_bytes, ..Facts::unknown() };
+    let texts = || keys.iter().map(|(facts, data_type)| (facts, data_type.clone()));
+    short_rows(texts(), input.rows_max, input.defaults.room)?;
+    short_rows(texts().chain([(&counted, DataType::Utf8)]), 1, input.defaults.room)?;
     let cells = public_groups.as_ref().map(|g| cells(g));
     let fixed = keys.iter().all(|(facts, _)| facts.fixed);
     let groups_asked = walk.asked.groups.unwrap_or(input.defaults.groups).max(1);

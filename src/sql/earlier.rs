@@ -22,18 +22,18 @@ use super::{Standing, catalogued, laterals::lateral, positions::subquery};
 pub(super) fn earlier(plan: LogicalPlan) -> Result<LogicalPlan> {
     // From above: what comes down from one join goes on down the next.
     plan.transform_down_with_subqueries(|node| match node {
-        LogicalPlan::Filter(filter) => match filter.input.as_ref() {
-            LogicalPlan::Join(join) => {
-                let (join, rest) = asked(join.clone(), split_conjunction_owned(filter.predicate))?;
-                let joined = LogicalPlan::Join(join);
-                Ok(Transformed::yes(filtered(joined, rest)?))
+        LogicalPlan::Filter(filter) => {
+            let (mut conditions, mut below) = (split_conjunction_owned(filter.predicate.clone()), &filter.input);
+            while let LogicalPlan::Filter(inner) = below.as_ref() {
+                conditions.splice(0..0, split_conjunction_owned(inner.predicate.clone()));
+                below = &inner.input;
             }
-            LogicalPlan::Filter(below) => {
-                let all = below.predicate.clone().and(filter.predicate);
-                Ok(Transformed::yes(filtered(below.input.as_ref().clone(), vec![all])?))
-            }
-            _ => Ok(Transformed::no(LogicalPlan::Filter(filter))),
-        },
+            let LogicalPlan::Join(join) = below.as_ref() else {
+                return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+            };
+            let (join, rest) = asked(join.clone(), conditions)?;
+            Ok(Transformed::yes(filtered(LogicalPlan::Join(join), rest)?))
+        }
         LogicalPlan::Join(join) => {
             let (join, rest) = asked(join, vec![])?;
             Ok(Transformed::yes(filtered(LogicalPlan::Join(join), rest)?))

@@ -301,6 +301,9 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
     let (sixty, eight) = (texts(68, 64), texts(8, 512));
     let firsts = (0..150).map(|i| format!("first_value(visit_concept_id + {i} ORDER BY visit_start_date) AS f{i}"));
     let firsts = firsts.collect::<Vec<_>>().join(", ");
+    let seven = texts(7, 512);
+    let counted = (0..10).map(|i| format!("COUNT(DISTINCT t{} || '{i}')", i % 7)).collect::<Vec<_>>().join(", ");
+    let keys = (0..10).map(|i| format!("t{} || '{i}'", i % 7)).collect::<Vec<_>>().join(", ");
     let compared = (0..8).map(|i| format!("a.t{i} > CAST(c.condition_concept_id AS VARCHAR)")).collect::<Vec<_>>();
     let compared = compared.join(" AND ");
     let nine = (0..9).map(|i| format!("lpad({text}, 1000, '{i}é')")).collect::<Vec<_>>().join(", ");
@@ -364,6 +367,13 @@ async fn what_would_fail_or_grow_where_a_row_exists_is_refused_before() {
             format!("SELECT COUNT(*) FROM (SELECT DISTINCT person_id, {sixty} FROM visit_occurrence) AS d"),
         ),
         ("too_complex", format!("SELECT COUNT(*) FROM (SELECT person_id, {sixty} FROM visit_occurrence) AS d")),
+        ("too_complex", format!("SELECT {counted} FROM (SELECT person_id, {seven} FROM visit_occurrence) AS d")),
+        (
+            "too_complex",
+            format!(
+                "SELECT {keys}, COUNT(*) FROM (SELECT person_id, {seven} FROM visit_occurrence) AS d GROUP BY {keys}"
+            ),
+        ),
         (
             "too_complex",
             format!(
