@@ -31,18 +31,23 @@ pub(super) fn translated(format: &str) -> Option<String> {
     if format.contains('%') {
         return None;
     }
+    in_words(format, &WORDS, '"', |word, rest| {
+        let exact = word.chars().any(|c| c.is_ascii_lowercase());
+        rest.get(..word.len()).is_some_and(|head| head == word || (!exact && head.eq_ignore_ascii_case(word)))
+    })
+}
+
+/// `format` with each of its words, as `begins` finds them at the beginning of a text, as the engine writes it; `None` where
+/// another letter or `quote` stands in it.
+fn in_words(format: &str, words: &[(&str, &str)], quote: char, begins: impl Fn(&str, &str) -> bool) -> Option<String> {
     let (mut rest, mut out) = (format, String::new());
     while let Some(first) = rest.chars().next() {
-        let word = WORDS.iter().find(|(word, _)| {
-            let exact = word.chars().any(|c| c.is_ascii_lowercase());
-            rest.get(..word.len()).is_some_and(|head| head == *word || (!exact && head.eq_ignore_ascii_case(word)))
-        });
-        rest = match word {
+        rest = match words.iter().find(|(word, _)| begins(word, rest)) {
             Some((word, to)) => {
                 out += to;
                 rest.get(word.len()..)?
             }
-            None if first.is_ascii_alphanumeric() || first == '"' => return None,
+            None if first.is_ascii_alphanumeric() || first == quote => return None,
             None => {
                 out.push(first);
                 rest.get(first.len_utf8()..)?
@@ -70,21 +75,7 @@ pub(super) fn by_letters(format: &str) -> Option<String> {
         let known = |rest: &str| rest.starts_with(['Y', 'm', 'd', 'H', 'y', 'j']);
         return format.split('%').skip(1).all(known).then(|| format.to_owned());
     }
-    let (mut rest, mut out) = (format, String::new());
-    while let Some(first) = rest.chars().next() {
-        rest = match LETTERS.iter().find(|(letters, _)| rest.starts_with(letters)) {
-            Some((letters, to)) => {
-                out += to;
-                rest.get(letters.len()..)?
-            }
-            None if first.is_ascii_alphanumeric() || first == '\'' => return None,
-            None => {
-                out.push(first);
-                rest.get(first.len_utf8()..)?
-            }
-        };
-    }
-    Some(out)
+    in_words(format, &LETTERS, '\'', |word, rest| rest.starts_with(word))
 }
 
 /// The refusal of a format that the engine would show as it stands.
