@@ -94,11 +94,35 @@ impl<'a> Fold<'a> {
         let groups = self.interner.groups().len();
         self.scratch.slots.resize(groups, (0, 0));
         self.sums.resize(groups * (self.release.partials.len() + 1), 0);
+        // At most m rows of one person in at most C groups: with one row each there is nothing to choose or to weigh.
+        let bounds = self.release.rows_per_group.min(self.release.groups_max);
+        if self.marks.is_empty() && bounds > 0 && groups <= SINGLE_GROUPS_MAX && one_each(owners) {
+            return self.fold_single(owners);
+        }
         let mut runs = std::mem::take(&mut self.runs);
         runs_of(owners, &mut runs);
         self.fold(owners, &mut runs)?;
         self.runs = runs;
         Ok(())
+    }
+
+    /// Folds the rows of persons who have one each.
+    fn fold_single(&mut self, owners: &[i64]) -> Result<(), EngineFault> {
+        let (Some(first), Some(last)) = (owners.first().copied(), owners.last().copied()) else { return Ok(()) };
+        if self.person.is_some_and(|person| person > first) {
+            return Err(EngineFault::Order);
+        }
+        // Whoever begins before this batch, or may go on after it, is folded in the scratch list.
+        let (begun, end) = (usize::from(self.person == Some(first)), owners.len() - 1);
+        if begun > end {
+            return self.in_scratch(first, 0..1);
+        }
+        if begun > 0 {
+            self.in_scratch(first, 0..1)?;
+        }
+        self.close()?;
+        self.whole(owners, begun..end, None)?;
+        self.in_scratch(last, end..owners.len())
     }
 
     /// Folds the rows of each person in turn.
@@ -119,7 +143,7 @@ impl<'a> Fold<'a> {
                 self.close()?;
                 let whole = runs.get_mut(begun..).unwrap_or_default();
                 whole.iter_mut().for_each(|run| *run = run.start - next..run.end - next);
-                self.whole(owners, next..last.start, whole)?;
+                self.whole(owners, next..last.start, Some(whole))?;
             }
         } else {
             for run in runs.iter() {
@@ -130,7 +154,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Folds the persons of these rows, all of whose rows they are.
-    fn whole(&mut self, owners: &[i64], rows: Range<usize>, runs: &[Range<usize>]) -> Result<(), EngineFault> {
+    fn whole(&mut self, owners: &[i64], rows: Range<usize>, runs: Option<&[Range<usize>]>) -> Result<(), EngineFault> {
         let (owners, ids) = (owners.get(rows.clone()), self.ids.get(rows.clone()));
         let (Some(owners), Some(ids)) = (owners, ids) else { return Err(EngineFault::Shape) };
         let persons = whole::Persons { from: rows.start, owners, ids, keyless: self.release.keys == 0, runs };
@@ -211,6 +235,24 @@ fn choice<'a>(release: &Release, interner: &'a Interner, persons: &'a Persons) -
     let rows_per_group = i64::try_from(release.rows_per_group).map_err(|_| EngineFault::Shape)?;
     Ok(Choice { groups: interner.groups(), persons, groups_max, rows_per_group })
 }
+
+/// Whether each owner is above the one before it.
+fn one_each(owners: &[i64]) -> bool {
+    // A block at a time, so that several are compared at once and the first of many rows of one person ends it.
+    let behind = owners.get(1..).unwrap_or_default();
+    owners.chunks(BLOCK).zip(behind.chunks(BLOCK)).all(|(owners, behind)| {
+        let mut ascending = true;
+        for (owner, next) in owners.iter().zip(behind) {
+            ascending &= owner < next;
+        }
+        ascending
+    })
+}
+
+const BLOCK: usize = 64;
+
+/// As many groups as are counted anew in each batch.
+const SINGLE_GROUPS_MAX: usize = 4096;
 
 /// The rows of each owner, where equal ones stand together.
 fn runs_of(owners: &[i64], runs: &mut Vec<Range<usize>>) {

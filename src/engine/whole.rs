@@ -43,8 +43,8 @@ pub(super) struct Persons<'a> {
     pub(super) ids: &'a [u32],
     /// Whether all rows are of one group, without a key.
     pub(super) keyless: bool,
-    /// The rows of each person, counted from `from`.
-    pub(super) runs: &'a [Range<usize>],
+    /// The rows of each person, counted from `from`; nothing where each person has one row.
+    pub(super) runs: Option<&'a [Range<usize>]>,
 }
 
 impl Whole {
@@ -57,58 +57,82 @@ impl Whole {
         choice: &Choice<'_>,
         sums: &mut [i64],
     ) -> Result<(), EngineFault> {
-        self.place(persons, choice)?;
         let stride = columns.len() + 1;
+        match (persons.runs, persons.keyless) {
+            (None, _) => self.tally(persons.ids, choice.groups.len()),
+            (Some(runs), false) => self.place(persons, runs, choice)?,
+            (Some(_), true) => {}
+        }
         for (place, (partial, seen)) in columns.enumerate() {
             // Nothing, as long as no row was in the public list.
             let sums = sums.get_mut(place..).unwrap_or_default();
-            match persons.ids.len() == persons.runs.len() {
-                true => self.single_rows(persons, partial, seen, stride, sums),
-                false => self.slots(persons, partial, seen, choice, stride, sums),
+            let (rows, units) = seen.parts(persons.from, persons.ids.len()).ok_or(EngineFault::Shape)?;
+            match (persons.runs, persons.keyless) {
+                (None, _) => self.single_rows(persons.ids, partial, (rows, units), stride, sums),
+                (Some(runs), true) => {
+                    let sum = one_group((runs, seen.is_narrow()), partial, (rows, units), choice)?;
+                    plus(sums.first_mut(), sum)
+                }
+                (Some(runs), false) => {
+                    self.count(runs, rows);
+                    self.slots((runs, seen.is_narrow()), partial, units, choice, stride, sums)
+                }
             }?;
         }
         let kept = sums.get_mut(stride - 1..).unwrap_or_default();
-        spread(&self.kept, stride, kept, |_| Ok(1))
+        match (persons.runs, persons.keyless) {
+            (None, _) => tallied(&self.counts, stride, kept),
+            (Some(runs), true) => plus(kept.first_mut(), runs.len().try_into().map_err(|_| EngineFault::Shape)?),
+            (Some(_), false) => spread(&self.kept, stride, kept, |_| Ok(1)),
+        }
+    }
+
+    /// Counts the rows of each group.
+    fn tally(&mut self, ids: &[u32], groups: usize) {
+        self.counts.clear();
+        self.counts.resize(groups, 0);
+        for id in ids {
+            // The id of a row outside the public list lies beyond all groups.
+            if let Some(count) = self.counts.get_mut(index(*id)) {
+                *count = count.wrapping_add(1);
+            }
+        }
     }
 
     /// One partial where each person has one row, which counts at most m times: there is nothing to weigh.
     fn single_rows(
         &self,
-        persons: &Persons<'_>,
+        ids: &[u32],
         partial: &Partial,
-        seen: &Seen,
+        (seen, units): (Option<&[bool]>, &[i64]),
         stride: usize,
         sums: &mut [i64],
     ) -> Result<(), EngineFault> {
-        let (seen, units) = seen.parts(persons.from, persons.ids.len()).ok_or(EngineFault::Shape)?;
         match (&partial.kind, seen) {
             // Rows that are not seen have no units.
-            (Kind::Sum { .. }, _) => spread(&self.kept, stride, sums, |row| Ok(units.get(row).copied().unwrap_or(0))),
-            (_, Some(seen)) => spread(&self.kept, stride, sums, |row| Ok(i64::from(seen.get(row) == Some(&true)))),
-            (_, None) => spread(&self.kept, stride, sums, |_| Ok(1)),
+            (Kind::Sum { .. }, _) => each(ids, units, stride, sums, |units| units),
+            (_, Some(seen)) => each(ids, seen, stride, sums, i64::from),
+            (_, None) => tallied(&self.counts, stride, sums),
         }
     }
 
     /// One partial, by slots.
     fn slots(
         &mut self,
-        persons: &Persons<'_>,
+        (runs, narrow): (&[Range<usize>], bool),
         partial: &Partial,
-        seen: &Seen,
+        units: &[i64],
         choice: &Choice<'_>,
         stride: usize,
         sums: &mut [i64],
     ) -> Result<(), EngineFault> {
-        let narrow = seen.is_narrow();
-        let (seen, units) = seen.parts(persons.from, persons.ids.len()).ok_or(EngineFault::Shape)?;
-        self.count(persons, seen);
         let (rows, slots) = (self.rows.as_deref(), self.groups.len());
         let count = |slot: usize| self.counts.get(slot).copied().unwrap_or(0);
         match (&partial.kind, narrow) {
             // INVARIANT: the sum of all units of the batch fits 62 bits, so that no part of it wraps.
             (Kind::Sum { .. }, true) => {
                 let add = |sum: i64, units: i64| sum.wrapping_add(units);
-                add_up(persons, rows, units, slots, add, &mut self.narrow);
+                add_up(runs, rows, units, slots, add, &mut self.narrow);
                 let sum = |slot: usize| self.narrow.get(slot).copied().unwrap_or(0);
                 spread(&self.kept, stride, sums, |slot| match choice.weighted(count(slot), sum(slot)) {
                     Some(weighted) => Ok(weighted),
@@ -118,7 +142,7 @@ impl Whole {
             // Of 64 bits each, fewer than 2^63 of them.
             (Kind::Sum { .. }, false) => {
                 let add = |sum: i128, units: i64| sum.wrapping_add(i128::from(units));
-                add_up(persons, rows, units, slots, add, &mut self.wide);
+                add_up(runs, rows, units, slots, add, &mut self.wide);
                 let sum = |slot: usize| self.wide.get(slot).copied().unwrap_or(0);
                 spread(&self.kept, stride, sums, |slot| choice.bounded(partial, (count(slot), sum(slot))))
             }
@@ -127,18 +151,20 @@ impl Whole {
     }
 
     /// Gives each row its slot, and of each person's slots keeps those that it may.
-    fn place(&mut self, persons: &Persons<'_>, choice: &Choice<'_>) -> Result<(), EngineFault> {
-        let Persons { ids, runs, .. } = persons;
+    fn place(&mut self, persons: &Persons<'_>, runs: &[Range<usize>], choice: &Choice<'_>) -> Result<(), EngineFault> {
+        let ids = persons.ids;
         self.counts_all = false;
         self.groups.clear();
         let of = |run: &Range<usize>| ids.get(run.clone()).unwrap_or_default();
         let one = |ids: &[u32]| ids.first().is_some_and(|first| ids.iter().all(|id| id == first));
-        match persons.keyless || ids.len() == runs.len() || runs.iter().all(|run| one(of(run))) {
+        match runs.iter().all(|run| one(of(run))) {
             true => {
                 self.rows = None;
-                self.groups.extend(runs.iter().filter_map(|run| ids.get(run.start)));
+                for run in runs {
+                    self.groups.push(*ids.get(run.start).ok_or(EngineFault::Shape)?);
+                }
             }
-            false => self.scatter(persons, choice)?,
+            false => self.scatter(persons, runs, choice)?,
         }
         self.kept.clear();
         self.kept.extend((0_u32..).zip(&self.groups).filter(|(_, group)| **group != OUTSIDE).map(|(s, g)| (s, *g)));
@@ -146,8 +172,13 @@ impl Whole {
     }
 
     /// The same where some person is in several groups.
-    fn scatter(&mut self, persons: &Persons<'_>, choice: &Choice<'_>) -> Result<(), EngineFault> {
-        let Persons { ids, runs, .. } = persons;
+    fn scatter(
+        &mut self,
+        persons: &Persons<'_>,
+        runs: &[Range<usize>],
+        choice: &Choice<'_>,
+    ) -> Result<(), EngineFault> {
+        let ids = persons.ids;
         let rows = self.rows.get_or_insert_default();
         rows.clear();
         self.last.resize(choice.groups.len(), 0);
@@ -159,7 +190,7 @@ impl Whole {
         // Each row's id is written where the next slot would be, which stays only if it is new: no branch to mispredict.
         self.groups.resize(ids.len() + 1, OUTSIDE);
         let (before, mut next) = (self.before, self.before);
-        for run in *runs {
+        for run in runs {
             // The slots of this person are above this.
             let floor = next;
             rows.extend(ids.get(run.clone()).unwrap_or_default().iter().map(|id| {
@@ -189,7 +220,7 @@ impl Whole {
     }
 
     /// Counts the rows of each slot that are seen.
-    fn count(&mut self, persons: &Persons<'_>, seen: Option<&[bool]>) {
+    fn count(&mut self, runs: &[Range<usize>], seen: Option<&[bool]>) {
         if self.counts_all && seen.is_none() {
             return;
         }
@@ -198,11 +229,11 @@ impl Whole {
         match (self.rows.as_deref(), seen) {
             (rows, Some(seen)) => {
                 let add = |count: i64, seen: bool| count.wrapping_add(i64::from(seen));
-                add_up(persons, rows, seen, slots, add, &mut self.counts);
+                add_up(runs, rows, seen, slots, add, &mut self.counts);
             }
             (None, None) => {
                 self.counts.clear();
-                self.counts.extend(persons.runs.iter().map(|run| i64::try_from(run.len()).unwrap_or(i64::MAX)));
+                self.counts.extend(runs.iter().map(|run| i64::try_from(run.len()).unwrap_or(i64::MAX)));
             }
             (Some(rows), None) => {
                 self.counts.clear();
@@ -217,9 +248,54 @@ impl Whole {
     }
 }
 
+/// One partial where all rows are of one group.
+fn one_group(
+    (runs, narrow): (&[Range<usize>], bool),
+    partial: &Partial,
+    (seen, units): (Option<&[bool]>, &[i64]),
+    choice: &Choice<'_>,
+) -> Result<i64, EngineFault> {
+    let mut all = 0_i64;
+    for run in runs {
+        let count = match seen {
+            None => i64::try_from(run.len()).map_err(|_| EngineFault::Shape)?,
+            Some(seen) => {
+                let mut count = 0_i64;
+                for seen in seen.get(run.clone()).ok_or(EngineFault::Shape)? {
+                    count = count.wrapping_add(i64::from(*seen));
+                }
+                count
+            }
+        };
+        let added = match (&partial.kind, narrow) {
+            // INVARIANT: as in `slots`.
+            (Kind::Sum { .. }, true) => {
+                let mut sum = 0_i64;
+                for units in units.get(run.clone()).ok_or(EngineFault::Shape)? {
+                    sum = sum.wrapping_add(*units);
+                }
+                match choice.weighted(count, sum) {
+                    Some(weighted) => weighted,
+                    None => choice.bounded(partial, (count, i128::from(sum)))?,
+                }
+            }
+            (Kind::Sum { .. }, false) => {
+                let mut sum = 0_i128;
+                for units in units.get(run.clone()).ok_or(EngineFault::Shape)? {
+                    sum = sum.wrapping_add(i128::from(*units));
+                }
+                choice.bounded(partial, (count, sum))?
+            }
+            _ => choice.bounded(partial, (count, 0))?,
+        };
+        all = all.checked_add(added).ok_or(EngineFault::Overflow)?;
+    }
+    Ok(all)
+}
+
 /// Adds the value of each row to its slot.
 fn add_up<T: Copy + Default, V: Copy>(
-    persons: &Persons<'_>,
+    runs: &[Range<usize>],
     rows: Option<&[u32]>,
     values: &[V],
     slots: usize,
@@ -229,7 +305,7 @@ fn add_up<T: Copy + Default, V: Copy>(
     sums.clear();
     match rows {
         // One slot for each person, in their order.
-        None => sums.extend(persons.runs.iter().map(|run| {
+        None => sums.extend(runs.iter().map(|run| {
             let values = values.get(run.clone()).unwrap_or_default();
             values.iter().fold(T::default(), |sum, value| add(sum, *value))
         })),
@@ -258,5 +334,33 @@ fn spread(
             *sum = sum.checked_add(added(index(*slot))?).ok_or(EngineFault::Overflow)?;
         }
     }
+    Ok(())
+}
+
+/// Adds what each row adds to the sum of its group: that at the group's id times `stride`.
+fn each<V: Copy>(
+    ids: &[u32],
+    values: &[V],
+    stride: usize,
+    sums: &mut [i64],
+    added: impl Fn(V) -> i64,
+) -> Result<(), EngineFault> {
+    for (id, value) in ids.iter().zip(values) {
+        // The id of a row outside the public list lies beyond all sums.
+        if let Some(sum) = sums.get_mut(index(*id).saturating_mul(stride)) {
+            *sum = sum.checked_add(added(*value)).ok_or(EngineFault::Overflow)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to the sum of each group what was counted of it.
+fn tallied(counts: &[i64], stride: usize, sums: &mut [i64]) -> Result<(), EngineFault> {
+    counts.iter().zip(sums.iter_mut().step_by(stride)).try_for_each(|(count, sum)| plus(Some(sum), *count))
+}
+
+fn plus(sum: Option<&mut i64>, added: i64) -> Result<(), EngineFault> {
+    let sum = sum.ok_or(EngineFault::Shape)?;
+    *sum = sum.checked_add(added).ok_or(EngineFault::Overflow)?;
     Ok(())
 }
