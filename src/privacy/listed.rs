@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, JoinConstraint, JoinType, NullEquality, ScalarValue, tree_node::TreeNodeRecursion},
+    common::{DFSchema, JoinConstraint, JoinType, NullEquality, ScalarValue, tree_node::TreeNodeRecursion},
     functions::core::expr_fn::coalesce,
     logical_expr::{
-        Aggregate, Distinct, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan, Values,
-        expr::AggregateFunction, lit, utils::split_conjunction_owned,
+        Aggregate, BinaryExpr, Case, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Projection, SubqueryAlias,
+        TableScan, Values, expr::AggregateFunction, utils::split_conjunction_owned,
     },
 };
 
@@ -148,7 +148,8 @@ pub(super) fn beside(walk: &mut Walk<'_>, aggregate: &Aggregate) -> Result<Optio
         let place = if index < keys { index } else { keys + index };
         let Some(column) = found.get(place).cloned() else { return Ok(None) };
         let counted = index.checked_sub(keys).and_then(|i| counts.get(i)).is_some_and(|counts| *counts);
-        let value = if counted { coalesce(vec![column, lit(0_i64)]) } else { column };
+        let zero = || ScalarValue::new_zero(field.data_type()).map(|zero| Expr::Literal(zero, None));
+        let value = if counted { coalesce(vec![column, built(zero())?]) } else { column };
         items.push(value.alias_qualified(relation.cloned(), field.name()));
     }
     built(Projection::try_new(items, Arc::new(joined))).map(|plan| Some(LogicalPlan::Projection(plan)))
@@ -162,18 +163,79 @@ fn named(walk: &mut Walk<'_>, items: Vec<Expr>, plan: Arc<LogicalPlan>, once: bo
     built(SubqueryAlias::try_new(Arc::new(plan), alias)).map(LogicalPlan::SubqueryAlias)
 }
 
-/// Whether an aggregate is a count; `None` where the row of a list that has nobody could add something to it.
+/// Whether an aggregate is 0, and not NULL, of an entry that has nobody; `None` where the row of a list that has nobody could
+/// add something to it.
 fn counts_persons(call: &Expr, join: &Join) -> Option<bool> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = call.clone().unalias_nested().data else {
         return None;
     };
-    let of_persons = |column: &Column| join.right.schema().maybe_index_of_column(column).is_some();
-    let missing_is_null = match params.args.first()? {
-        Expr::Column(column) => of_persons(column),
-        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(column) if of_persons(column)),
-        _ => false,
-    };
-    (missing_is_null && params.filter.is_none()).then(|| func.name() == "count")
+    let alone = Alone { persons: join.right.schema() };
+    let value = params.args.first()?;
+    let counts = func.name() == "count";
+    match params.filter.as_deref() {
+        Some(condition) if alone.fails(condition) => Some(counts),
+        _ if alone.is_null(value) => Some(counts),
+        // Nothing is added where the row is seen.
+        None if func.name() == "sum" && !params.distinct && alone.is_zero(value) => Some(true),
+        _ => None,
+    }
+}
+
+/// A row of a list beside which all columns of persons are NULL.
+struct Alone<'a> {
+    persons: &'a DFSchema,
+}
+
+impl Alone<'_> {
+    /// Whether `expr` is NULL there.
+    fn is_null(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Column(column) => self.persons.maybe_index_of_column(column).is_some(),
+            Expr::Literal(value, _) => value.is_null(),
+            Expr::Cast(cast) => self.is_null(&cast.expr),
+            Expr::Negative(inner) | Expr::Not(inner) => self.is_null(inner),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+                let compares =
+                    [Operator::Eq, Operator::NotEq, Operator::Lt, Operator::LtEq, Operator::Gt, Operator::GtEq];
+                let strict = compares.contains(op) || op.is_numerical_operators();
+                strict && (self.is_null(left) || self.is_null(right))
+            }
+            Expr::Between(between) => self.is_null(&between.expr),
+            Expr::Like(like) => self.is_null(&like.expr),
+            Expr::InList(list) => self.is_null(&list.expr),
+            Expr::Case(case) => self.otherwise(case).is_some_and(|other| other.is_none_or(|other| self.is_null(other))),
+            _ => false,
+        }
+    }
+
+    /// Whether `expr` is the number 0 there.
+    fn is_zero(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Literal(value, _) => number(value) == Some(0.0),
+            Expr::Cast(cast) => self.is_zero(&cast.expr),
+            Expr::Case(case) => self.otherwise(case).flatten().is_some_and(|other| self.is_zero(other)),
+            _ => false,
+        }
+    }
+
+    /// Whether `condition` is FALSE or NULL there.
+    fn fails(&self, condition: &Expr) -> bool {
+        match condition {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => self.fails(left) || self.fails(right),
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => self.fails(left) && self.fails(right),
+            Expr::IsNotNull(inner) | Expr::IsTrue(inner) => self.is_null(inner),
+            other => self.is_null(other),
+        }
+    }
+
+    /// The ELSE of a CASE of which no condition holds there.
+    fn otherwise<'e>(&self, case: &'e Case) -> Option<Option<&'e Expr>> {
+        let none_holds = match &case.expr {
+            Some(value) => self.is_null(value),
+            None => case.when_then_expr.iter().all(|(condition, _)| self.fails(condition)),
+        };
+        none_holds.then(|| case.else_expr.as_deref())
+    }
 }
 
 /// Whether rows of persons, or rows known from them alone, lie below.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use datafusion::arrow::{
     array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch},
-    compute::cast,
+    compute::{cast, not, nullif},
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
 
@@ -28,10 +28,15 @@ use super::{
 pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]) -> Result<RecordBatch, NoiseFault> {
     let rows = noised.sums.first().map(Vec::len).or(noised.keys.first().map(|k| k.len())).unwrap_or(0);
     let (mut columns, mut widths, mut fields) = (vec![], vec![], vec![]);
+    let standing = standing::stand_out(release, &noised, mechanisms).map(BooleanArray::from);
     for (index, output) in release.outputs.iter().enumerate() {
         let data_type = release.schema.field(index).data_type();
         let column = Column { release, noised: &noised, mechanisms, rows };
-        let (values, width, parts) = column.of(output)?;
+        let (mut values, width, parts) = column.of(output)?;
+        // What is picked where nobody may be is any of the candidates.
+        if let (Some(standing), true) = (&standing, matches!(output, Output::Quantile(_))) {
+            values = nullif(&values, &not(standing).map_err(|_| NoiseFault::Shape)?).map_err(|_| NoiseFault::Shape)?;
+        }
         columns.push(typed(&values, data_type)?);
         widths.push(Arc::new(Float64Array::from(width)) as ArrayRef);
         let field = Field::new(placeholder::column_name(index), data_type.clone(), true);
@@ -44,9 +49,9 @@ pub(super) fn batch(release: &Release, noised: Noised, mechanisms: &[&Mechanism]
         fields.push(Field::new(name, datafusion::arrow::datatypes::DataType::Float64, true));
     }
     columns.extend(widths);
-    if let Some(standing) = standing::stand_out(release, &noised, mechanisms) {
+    if let Some(standing) = standing {
         fields.push(Field::new(placeholder::column_name(fields.len()), DataType::Boolean, true));
-        columns.push(Arc::new(BooleanArray::from(standing)));
+        columns.push(Arc::new(standing));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|_| NoiseFault::Shape)
 }

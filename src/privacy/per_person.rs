@@ -131,10 +131,16 @@ fn one(
         return Err(refused(call.func.name(), "without ORDER BY or RESPECT NULLS"));
     }
     let scope = input.scope();
-    if joined && *distinct {
-        return Err(refused("STRING_AGG(DISTINCT ...)", "take DISTINCT rows in a subquery with person_id first"));
-    }
     let order_by = match (ordered || joined, order_by.as_slice()) {
+        // Different texts stand in their own order, or in its reverse.
+        (true, order_by) if joined && *distinct => {
+            let text = args.first().ok_or_else(|| refused("STRING_AGG", "with a text"))?;
+            match order_by {
+                [] => vec![SortExpr::new(scope.item(text)?.expr, true, false)],
+                [by] if by.expr == *text => vec![SortExpr { expr: scope.item(text)?.expr, ..by.clone() }],
+                _ => return Err(refused("STRING_AGG(DISTINCT ...)", "order it by the text that it joins")),
+            }
+        }
         (true, order_by) => total_order(input, order_by, chosen)?,
         (false, [by]) if ranked => vec![SortExpr { expr: number_of(&scope, &by.expr)?, ..by.clone() }],
         _ => vec![],
@@ -211,7 +217,7 @@ fn one(
             Ok((value, Facts { nullable: true, fixed: false, numbered: false, ..item.facts }))
         }
         // However many rows a person has: the text that goes on is cut, so that its rows above have room in memory.
-        ("string_agg", false) if second.is_some() => {
+        ("string_agg", distinct) if second.is_some() => {
             let short = second.as_ref().is_some_and(|between| separator_bytes(between) <= SEPARATOR_BYTES_MAX);
             if !short {
                 return Err(refused("STRING_AGG", "separate by a literal of at most 64 bytes"));
@@ -225,7 +231,7 @@ fn one(
                 );
                 return Err(Refusal::TooComplex { limit });
             }
-            let whole = push(&call.func, item.expr, false);
+            let whole = push(&call.func, item.expr, *distinct);
             let joined = ScalarFunction::new_udf(guarded(&left()), vec![whole, lit(JOINED_CHARACTERS_MAX)]);
             let text_bytes = u64::try_from(JOINED_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
             Ok((Expr::ScalarFunction(joined), Facts { text_bytes, ..plain }))
@@ -300,7 +306,8 @@ pub(super) fn few_kept(aggregate: &Aggregate, input: &Owned, groups: u64) -> Res
             name @ ("first_value" | "last_value" | "string_agg") => {
                 let by: Vec<Expr> = call.params.order_by.iter().map(|sort| sort.expr.clone()).collect();
                 let times = if name == "string_agg" { rows } else { groups };
-                of(&by).saturating_add(chosen).saturating_mul(times)
+                let sets = if call.params.distinct { groups.saturating_mul(SET_BYTES) } else { 0 };
+                of(&by).saturating_add(chosen).saturating_mul(times).saturating_add(sets)
             }
             "median" | "percentile_cont" | "percentile_disc" => rows.saturating_mul(KEPT_BYTES),
             _ if call.params.distinct => {

@@ -177,12 +177,25 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: Logic
     Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(shown, Arc::new(plan)))?)))
 }
 
-/// `join` of what released values are in. A row is shown where the side that is always there is, or either of two that must
-/// meet: what is missing on the other side for being small would else count as nothing.
+/// `join` of what released values are in. Where the same groups are put side by side, a row is shown where the side that is
+/// always there is, or either of two that must meet: what is missing on the other side for being small would else count as
+/// nothing. Where groups meet others, such as a year the one before it, those meet that stand out.
 pub(super) fn join(walk: &mut Walk<'_>, join: &Join, left: Typed, right: Typed) -> Result<Typed, Refusal> {
     let written = LogicalPlan::Join(join.clone());
     if !pairs_rows(join.join_type) {
         return walk.above(&written, vec![left, right]);
+    }
+    if !side_by_side(join)
+        && let (Typed::Released(a), Typed::Released(b)) = (&left, &right)
+    {
+        let (a_out, b_out) = (outstanding(walk, a)?, outstanding(walk, b)?);
+        if let (Some(a_out), Some(b_out)) = (a_out, b_out) {
+            let kept = |side: Side, all: &LogicalPlan, some: LogicalPlan| {
+                let stays = side.decides(join.join_type) && join.join_type != JoinType::Inner;
+                Typed::Released(if stays { all.clone() } else { some })
+            };
+            return walk.above(&written, vec![kept(Side::Left, a, a_out), kept(Side::Right, b, b_out)]);
+        }
     }
     let mut carried = Carried::new(walk, What::IsShown);
     let mut whole = |side: Typed| match side {
@@ -203,6 +216,22 @@ pub(super) fn join(walk: &mut Walk<'_>, join: &Join, left: Typed, right: Typed) 
     }
     let items = join.schema.iter().map(|field| Expr::Column(Column::from(field))).collect();
     Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?)))
+}
+
+/// Whether it joins columns with columns alone, as two figures of the same groups are put side by side.
+fn side_by_side(join: &Join) -> bool {
+    let plain = |(a, b): &(Expr, Expr)| matches!((a, b), (Expr::Column(_), Expr::Column(_)));
+    !join.on.is_empty() && join.on.iter().all(plain) && join.filter.is_none()
+}
+
+/// The rows of `plan` in which all released groups stand out; `None` where nothing says so.
+fn outstanding(walk: &mut Walk<'_>, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, Refusal> {
+    let (all, standing) = Carried::new(walk, What::StandsOut).up(plan)?;
+    let standing = standing.into_iter().map(|column| coalesce(vec![Expr::Column(column), lit(true)]));
+    let Some(standing) = standing.reduce(Expr::and) else { return Ok(None) };
+    let kept = LogicalPlan::Filter(built(Filter::try_new(standing, Arc::new(all)))?);
+    let items = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    Ok(Some(LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(kept)))?)))
 }
 
 /// `expr` over the rows alone that stand out; a sum as it is.

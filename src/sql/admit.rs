@@ -149,6 +149,12 @@ pub fn admit(
     let planned = |statement| SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement);
     let plan = match planned(statement.clone()) {
         Err(fault) if stands_twice(&fault) => planned(dialect::told_apart(statement)),
+        // Names and types that PostgreSQL would have given.
+        Err(fault) => {
+            let (named, dated) = (dialect::named_as_postgres(statement.clone()), dialect::dated_literals(statement));
+            let both = dialect::named_as_postgres(dated.clone());
+            [named, dated, both].into_iter().find_map(|other| planned(other).ok()).ok_or(fault)
+        }
         planned => planned,
     };
     let plan = plan.map_err(unplanned)?;

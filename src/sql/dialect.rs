@@ -6,10 +6,16 @@
 mod calls;
 mod dates;
 mod formats;
+mod keys;
+mod laterals;
 mod names;
 mod patterns;
+mod pivots;
+mod reach;
+mod recursions;
 mod relations;
 mod series;
+mod windows;
 
 use std::ops::ControlFlow;
 
@@ -21,7 +27,8 @@ use datafusion::sql::sqlparser::{
     parser::Parser,
 };
 
-pub(super) use names::told_apart;
+pub(super) use dates::dated_literals;
+pub(super) use names::{named_as_postgres, told_apart};
 
 use super::steps::Postgres;
 use crate::terms::Refusal;
@@ -60,11 +67,22 @@ struct Spoken;
 impl VisitorMut for Spoken {
     type Break = Refusal;
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Refusal> {
+        if let Expr::CompoundFieldAccess { root, access_chain } = &*expr
+            && let Some(other) = calls::one_of_percentiles(root, access_chain).and_then(|text| parsed(&text))
+        {
+            *expr = other;
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Refusal> {
         if let Expr::Function(call) = expr {
             calls::rename(call);
         }
-        if let Some(refusal) = formats::unknown(expr).or_else(|| patterns::unknown(expr)) {
+        if let Some(refusal) =
+            formats::unknown(expr).or_else(|| patterns::unknown(expr)).or_else(|| calls::unknown(expr))
+        {
             return ControlFlow::Break(refusal);
         }
         if let Some(other) = rewritten(expr) {
@@ -73,30 +91,45 @@ impl VisitorMut for Spoken {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
+        if let Some(refusal) = relations::unknown_sets(&query.body) {
+            return ControlFlow::Break(refusal);
+        }
+        match recursions::written_out(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => ControlFlow::Break(refusal),
+        }
+    }
+
     fn post_visit_table_factor(&mut self, relation: &mut TableFactor) -> ControlFlow<Refusal> {
         if let Some(refusal) = relations::ignored(relation) {
             return ControlFlow::Break(refusal);
         }
-        if let Some(text) = relations::listed(relation)
-            && let Ok(mut parser) = Parser::new(&Postgres::default()).try_with_sql(&text)
-            && let Ok(other) = parser.parse_table_factor()
-        {
+        let text = relations::listed(relation).or_else(|| pivots::as_aggregates(relation));
+        if let Some(other) = text.and_then(|text| parsed_table(&text)) {
             *relation = other;
         }
-        ControlFlow::Continue(())
+        relations::unknown(relation).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
         relations::rows_in_where(select);
         relations::apply_as_lateral(select);
+        laterals::any_row(select);
+        laterals::views(select);
         relations::keys_by_number(select);
+        keys::fixed_by_person(select);
+        windows::as_groups(select);
         series::from_select(select);
-        ControlFlow::Continue(())
+        relations::unknown_views(select).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
         relations::fetch_as_limit(query);
         relations::top_as_limit(query);
+        laterals::columns(query);
+        reach::nearer(query);
+        keys::in_the_answer(query);
         ControlFlow::Continue(())
     }
 }
@@ -111,6 +144,15 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
         Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
         Expr::Convert { is_try: false, expr, data_type: Some(to), styles, .. } => calls::converted(expr, to, styles)?,
         Expr::CompoundFieldAccess { root, access_chain } => calls::first_of_array(root, access_chain)?,
+        Expr::Interval(interval) => dates::interval(interval)?,
+        // Texts are compared byte by byte as it is.
+        Expr::Collate { expr, collation } if ["\"C\"", "\"POSIX\"", "C"].contains(&collation.to_string().as_str()) => {
+            expr.to_string()
+        }
+        Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("sysdate") => {
+            "now()".to_owned()
+        }
+        Expr::Subquery(query) => reach::looked_up(query)?,
         Expr::InList { expr, list, negated } => relations::row_in_list(expr, list, *negated)?,
         Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } => patterns::rewritten(expr)?,
         Expr::AnyOp { left, compare_op, right, .. } => relations::any_of(left, compare_op, right)?,
@@ -126,6 +168,15 @@ fn parsed(text: &str) -> Option<Expr> {
         return None;
     }
     Parser::new(&Postgres::default()).try_with_sql(text).ok()?.parse_expr().ok()
+}
+
+/// `text` as a table or subquery of FROM.
+fn parsed_table(text: &str) -> Option<TableFactor> {
+    Parser::new(&Postgres::default()).try_with_sql(text).ok()?.parse_table_factor().ok()
+}
+
+fn parsed_query(text: &str) -> Option<Query> {
+    Some(*Parser::new(&Postgres::default()).try_with_sql(text).ok()?.parse_query().ok()?)
 }
 
 /// The name of a plain call.

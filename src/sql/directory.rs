@@ -81,6 +81,9 @@ pub fn catalogued(scan: &TableScan) -> Option<&CataloguedTable> {
     source.downcast_ref()
 }
 
+/// Schemas of SQL Server, of PostgreSQL, and of the common ways to set OMOP up.
+const USUAL: [&str; 7] = ["dbo", "public", "cdm", "omop", "omop_cdm", "cdm_v5", "cdm_schema"];
+
 /// All tables that one caller can name.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
@@ -105,15 +108,26 @@ impl Directory {
         self.tables.values()
     }
 
-    /// The table under `name`, which may be bare or hold a schema and the catalog `sekisho`.
+    /// The table under `name`, which may be bare or hold a schema and the catalog `sekisho`. A schema that other engines have
+    /// by default, and that is none here, is as good as none.
     #[must_use]
     pub fn find(&self, name: &TableReference) -> Option<Arc<CataloguedTable>> {
         let at = |schema: &str, table: &str| self.tables.get(&(schema.to_owned(), table.to_owned())).cloned();
+        let bare = |table: &str| self.default_schemas.iter().find_map(|schema| at(schema, table));
         match name {
-            TableReference::Bare { table } => self.default_schemas.iter().find_map(|schema| at(schema, table)),
-            TableReference::Partial { schema, table } => at(schema, table),
+            TableReference::Bare { table } => bare(table),
+            TableReference::Partial { schema, table } => match self.is_usual(schema) {
+                true => bare(table),
+                false => at(schema, table),
+            },
             TableReference::Full { catalog, schema, table } if catalog.as_ref() == "sekisho" => at(schema, table),
+            TableReference::Full { schema, table, .. } if self.is_usual(schema) => bare(table),
             TableReference::Full { .. } => None,
         }
+    }
+
+    /// Whether it is a schema that holds the records elsewhere, and nothing here.
+    fn is_usual(&self, schema: &str) -> bool {
+        USUAL.contains(&schema) && !self.tables.keys().any(|(known, _)| known == schema)
     }
 }

@@ -44,7 +44,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     }
     let dialect = Postgres::default();
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
-    let tokens = numbered(tokens.map_err(|fault| not_sql(&fault.into(), limits))?)?;
+    let tokens = bracketed(numbered(tokens.map_err(|fault| not_sql(&fault.into(), limits))?)?);
     short_chains(&tokens, limits)?;
     few_copies(&tokens)?;
     let mut statements = Parser::new(&dialect)
@@ -56,6 +56,49 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Call, Refusal> {
     match (statements.is_empty(), statement) {
         (false, _) => Err(not_a_question("ask one question at a time")),
         (true, statement) => classify(statement),
+    }
+}
+
+/// `[name]` is a quoted name, as SQL Server writes it, wherever no array and no index can stand: those follow a name, a
+/// parenthesis or ARRAY.
+fn bracketed(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut named: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let (mut arrays, mut rest) = (0_usize, tokens.into_iter());
+    while let Some(mut token) = rest.next() {
+        match token.token {
+            // An array's type has nothing between them.
+            Token::LBracket
+                if arrays > 0
+                    || !may_name(&named)
+                    || rest.as_slice().first().is_some_and(|next| next.token == Token::RBracket) =>
+            {
+                arrays += 1;
+            }
+            Token::RBracket => arrays = arrays.saturating_sub(1),
+            Token::LBracket => {
+                let name: String = rest
+                    .by_ref()
+                    .map(|inner| inner.token)
+                    .take_while(|inner| *inner != Token::RBracket)
+                    .map(|inner| inner.to_string())
+                    .collect();
+                token.token = Token::make_word(&name, Some('"'));
+            }
+            _ => {}
+        }
+        named.push(token);
+    }
+    named
+}
+
+/// Whether a name may follow these tokens.
+fn may_name(before: &[TokenWithSpan]) -> bool {
+    match before.iter().rev().map(|token| &token.token).find(|token| !matches!(token, Token::Whitespace(_))) {
+        Some(Token::Word(word)) => {
+            word.quote_style.is_none() && !matches!(word.keyword, Keyword::NoKeyword | Keyword::ARRAY)
+        }
+        Some(Token::RParen | Token::RBracket | Token::Placeholder(_)) => false,
+        _ => true,
     }
 }
 
@@ -308,6 +351,21 @@ mod tests {
             panic!("a question");
         };
         assert_eq!(statement.to_string(), "SELECT '?' WHERE 1 < $1 AND $2 < 3");
+    }
+
+    #[test]
+    fn brackets_are_names_where_no_array_can_stand() {
+        for (written, meant) in [
+            ("SELECT TOP 3 [a b], p.[c] FROM [t] AS [x]", "SELECT TOP 3 \"a b\", p.\"c\" FROM \"t\" AS \"x\""),
+            ("SELECT ARRAY[1, 2], a[1], (b)[2]", "SELECT ARRAY[1, 2], a[1], (b)[2]"),
+            ("SELECT ARRAY[ARRAY[1], ARRAY[2]]", "SELECT ARRAY[ARRAY[1], ARRAY[2]]"),
+            ("SELECT a::INT[] FROM [t", "SELECT a::INT[] FROM \"t\""),
+        ] {
+            match parse(written, &Limits::default()) {
+                Ok(Call::Ask(statement)) => assert_eq!(statement.to_string(), meant),
+                other => panic!("{written}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -1,15 +1,44 @@
-//! Which whole number does `2.7::INT` become?
+//! Which whole number does `2.7::INT` become, and which text a whole number among fractions?
 //!
-//! 3, as in PostgreSQL and most engines: the planner's own cast would cut off.
+//! 3, as in PostgreSQL and most engines: the planner's own cast would cut off. And `FLOOR(29 / 10.0)` is '2' in a text: the
+//! planner's own would be '2.0', as only what was rounded to places is elsewhere.
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
-        Result,
+        Result, ScalarValue,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
-    functions::math::expr_fn::round,
-    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, utils::merge_schema},
+    functions::math::expr_fn::{abs, floor, round},
+    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, lit, try_cast, utils::merge_schema, when},
 };
+
+/// Below it every whole number is a double of its own.
+const WHOLE_MAX: f64 = 1e15;
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Whether it was rounded to places behind the point, which are shown then.
+fn to_places(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(cast) => to_places(&cast.expr),
+        Expr::Alias(alias) => to_places(&alias.expr),
+        Expr::ScalarFunction(call) => call.name() == "round" && call.args.len() > 1 && !is_zero(call.args.last()),
+        // A literal is shown as it is written.
+        Expr::Literal(..) => true,
+        _ => false,
+    }
+}
+
+fn is_zero(expr: Option<&Expr>) -> bool {
+    match expr {
+        Some(Expr::Cast(cast)) => is_zero(Some(&cast.expr)),
+        Some(Expr::Literal(places, _)) => ScalarValue::new_zero(&places.data_type()).is_ok_and(|zero| zero == *places),
+        _ => false,
+    }
+}
 
 /// `plan` in which numbers become whole ones by rounding, halves away from zero.
 ///
@@ -30,6 +59,15 @@ pub(super) fn rounded(plan: LogicalPlan) -> Result<LogicalPlan> {
                 Expr::TryCast(cast) if cast.field.data_type().is_integer() && fraction(&cast.expr) => {
                     let expr = whole(&cast.expr);
                     Ok(Transformed::yes(Expr::TryCast(TryCast { expr, ..cast })))
+                }
+                Expr::Cast(cast)
+                    if is_text(cast.field.data_type()) && fraction(&cast.expr) && !to_places(&cast.expr) =>
+                {
+                    let number = cast.expr.as_ref().clone();
+                    let is_whole = number.clone().eq(floor(number.clone())).and(abs(number.clone()).lt(lit(WHOLE_MAX)));
+                    let digits = try_cast(number, DataType::Int64);
+                    let digits = Expr::Cast(Cast { expr: Box::new(digits), ..cast.clone() });
+                    Ok(Transformed::yes(when(is_whole, digits).otherwise(Expr::Cast(cast))?))
                 }
                 other => Ok(Transformed::no(other)),
             })?;

@@ -45,7 +45,19 @@ impl Gen {
         let owner = cols.iter().find(|c| c.owner).map(|c| c.sql.clone()).unwrap_or_default();
         let more = if self.one_in(3) { format!(" AND {}", self.boolean(&cols, 1)) } else { String::new() };
         let only = *self.pick(&["", "", " WHERE q.concept_id < 5"]);
-        let calls = [format!("COUNT({owner})"), format!("COUNT(DISTINCT {owner})"), format!("COUNT({number})")];
+        let bound = self.rng.random_range(-2..6);
+        let condition = self.boolean(&cols, 1);
+        let calls = [
+            format!("COUNT({owner})"),
+            format!("COUNT(DISTINCT {owner})"),
+            format!("COUNT({number})"),
+            format!("COUNT({owner}) FILTER (WHERE {number} > {bound})"),
+            format!("COUNT({owner}) FILTER (WHERE {condition})"),
+            format!("COUNT(DISTINCT CASE WHEN {number} BETWEEN 0 AND {bound} THEN {owner} END)"),
+            format!("SUM(CASE WHEN {number} IN (1, 2) OR {number} < {bound} THEN 1 ELSE 0 END)"),
+            format!("SUM(CASE {number} WHEN {bound} THEN 1 WHEN 0 THEN 2 ELSE 0 END)"),
+            format!("SUM(CASE WHEN {condition} THEN 1 ELSE 0 END)"),
+        ];
         let call = self.pick(&calls).clone();
         let select = format!(
             "SELECT q.concept_id AS k0, {call} AS a0 FROM {list} LEFT JOIN {owned} ON q.concept_id = {number}{more}{only} \

@@ -10,6 +10,7 @@ use super::{
     dates::{days, difference, end_of_month, full, months_between, moved, of_age, unit_of},
     formats, name, text_of, whole,
 };
+use crate::terms::Refusal;
 
 /// Aggregates under another name: DISTINCT, FILTER and OVER stay where they are.
 const AGGREGATES: [(&str, &str); 13] = [
@@ -44,6 +45,54 @@ pub(super) fn rename(call: &mut Function) {
         // The engine takes columns alone in a row that is written in parentheses.
         *row = whole;
     }
+}
+
+/// One of some percentiles, `(PERCENTILE_CONT(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY x))[2]` or
+/// `APPROX_QUANTILES(x, 4)[OFFSET(2)]`.
+pub(super) fn one_of_percentiles(root: &Expr, access: &[AccessExpr]) -> Option<String> {
+    let [AccessExpr::Subscript(Subscript::Index { index })] = access else { return None };
+    let Expr::Function(call) = bare(root) else { return None };
+    let [ObjectNamePart::Identifier(word)] = call.name.0.as_slice() else { return None };
+    let place = || usize::try_from(whole(index)?).ok()?.checked_sub(1);
+    match (word.value.to_ascii_lowercase().as_str(), arguments(call)?.as_slice()) {
+        (name @ ("percentile_cont" | "percentile_disc"), [Expr::Array(shares)]) => {
+            let mut one = call.clone();
+            one.args = FunctionArguments::None;
+            let rest = one.to_string().split_off(name.len());
+            Some(format!("{name}({}){rest}", shares.elem.get(place()?)?))
+        }
+        ("approx_quantiles", [value, parts]) if call.over.is_none() => {
+            let parts = u8::try_from(whole(parts)?).ok().filter(|parts| *parts > 0)?;
+            let Expr::Function(offset) = bare(index) else { return None };
+            let from = match name(offset)?.as_str() {
+                "offset" => 0,
+                "ordinal" => 1,
+                _ => return None,
+            };
+            let at =
+                u8::try_from(whole(arguments(offset)?.first()?)?.checked_sub(from)?).ok().filter(|at| *at <= parts)?;
+            let share = f64::from(at) / f64::from(parts);
+            let filter = call.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {filter})"));
+            Some(format!("percentile_cont({share}) WITHIN GROUP (ORDER BY {value}){filter}"))
+        }
+        _ => None,
+    }
+}
+
+/// The refusal of several percentiles in one array, and of counted rows, NULL where a join found none.
+pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
+    let Expr::Function(call) = expr else { return None };
+    let name = call.name.to_string().to_ascii_lowercase();
+    if let FunctionArguments::List(list) = &call.args
+        && list.args.iter().any(|of| matches!(of, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_))))
+    {
+        let hint = "count one of its columns, such as its key".to_owned();
+        return Some(Refusal::FunctionNotAllowed { name: format!("{name}(table.*)"), hint });
+    }
+    let several = matches!(name.as_str(), "percentile_cont" | "percentile_disc")
+        && matches!(arguments(call)?.as_slice(), [Expr::Array(_)]);
+    let hint = "ask one percentile in each column".to_owned();
+    several.then_some(Refusal::FunctionNotAllowed { name, hint })
 }
 
 /// The first of a person's values in an order, `(ARRAY_AGG(x ORDER BY t))[1]`: FIRST_VALUE, which passes over no NULL either.
@@ -106,6 +155,22 @@ pub(super) fn aggregate(call: &Function) -> Option<String> {
             let by = call.within_group.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             plain.then(|| called("string_agg", format!("{value}, {between} ORDER BY {by}")))?
         }
+        ("ratio_to_report", [value]) if plain && call.over.is_some() => {
+            Some(format!("(CAST({value} AS DOUBLE PRECISION) / {})", called("sum", value.to_string())?))
+        }
+        // The default that is no literal stands where there is no such row, not where its value is NULL.
+        (name @ ("lag" | "lead"), [value, by, default])
+            if plain && call.over.is_some() && call.null_treatment.is_none() && !constant(default) =>
+        {
+            let (there, of) = (called(name, format!("1, {by}"))?, called(name, format!("{value}, {by}"))?);
+            Some(format!("CASE WHEN {there} IS NULL THEN {default} ELSE {of} END"))
+        }
+        // How many different values there are: an array of them holds NULL as well.
+        ("cardinality" | "array_length" | "size", [array, rest @ ..])
+            if rest.iter().all(|dimension| whole(dimension) == Some(1)) =>
+        {
+            different_in(array)
+        }
         ("listagg", [value, between]) if plain => called("string_agg", format!("{value}, {between}")),
         // The texts of an array, one after the other.
         ("array_to_string", [array, between]) if plain => {
@@ -122,6 +187,34 @@ pub(super) fn aggregate(call: &Function) -> Option<String> {
                 of.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr((*between).clone())));
             }
             Some(joined.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn constant(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } => constant(expr),
+        _ => false,
+    }
+}
+
+/// The number of members of `array_agg(DISTINCT x)` and `collect_set(x)`.
+fn different_in(array: &Expr) -> Option<String> {
+    let Expr::Function(call) = bare(array) else { return None };
+    let [ObjectNamePart::Identifier(word)] = call.name.0.as_slice() else { return None };
+    let (FunctionArguments::List(list), arguments) = (&call.args, arguments(call)?) else { return None };
+    let [value] = arguments.as_slice() else { return None };
+    let filter = call.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {filter})"));
+    if call.over.is_some() {
+        return None;
+    }
+    let values = format!("count(DISTINCT {value}){filter}");
+    match (word.value.to_ascii_lowercase().as_str(), list.duplicate_treatment) {
+        ("collect_set", None) => Some(values),
+        ("array_agg", Some(DuplicateTreatment::Distinct)) => {
+            Some(format!("({values} + max(CASE WHEN {value} IS NULL THEN 1 ELSE 0 END){filter})"))
         }
         _ => None,
     }
@@ -155,6 +248,16 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
             }
             _ => None,
         },
+        // The first day of a unit, as SQL Server has it without DATETRUNC.
+        ("dateadd", [unit, count, zero]) if whole(zero) == Some(0) => {
+            let Expr::Function(between) = bare(count) else { return None };
+            let arguments = super::arguments(between)?;
+            let ([inner, from, of], "datediff") = (arguments.as_slice(), super::name(between)?.as_str()) else {
+                return None;
+            };
+            let unit = unit_of(unit).filter(|unit| unit_of(inner) == Some(*unit) && *unit != "week")?;
+            (whole(from) == Some(0)).then(|| truncated(unit, of))?
+        }
         ("dateadd" | "date_add" | "timestampadd", [unit, count, date]) => moved(unit_of(unit)?, count, date),
         ("date_add" | "dateadd", [date, by]) => shifted(date, by, '+'),
         ("date_sub" | "datesub", [date, by]) => shifted(date, by, '-'),
@@ -174,7 +277,17 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
         ("dayofweekiso" | "dayofweek_iso", [of]) => Some(format!("EXTRACT(isodow FROM {of})")),
         ("date", [year, month, day]) => Some(format!("make_date({year}, {month}, {day})")),
         ("date", [of]) => Some(format!("CAST({of} AS DATE)")),
-        // The unit stands last and bare, or first and bare.
+        // The unit stands first as a text.
+        ("date_trunc" | "datetrunc", [unit, _]) if text_of(unit).is_some() => None,
+        // It stands last and bare, where weeks begin on Sunday unless they are said to be of ISO; or first and bare.
+        ("date_trunc" | "datetrunc", [of, unit]) if is_word(unit, "week") => {
+            Some(format!("(CAST(date_trunc('week', CAST({of} AS DATE) + 1) AS DATE) - 1)"))
+        }
+        ("date_trunc" | "datetrunc", [of, unit])
+            if is_word(unit, "isoweek") || unit.to_string().eq_ignore_ascii_case("week(monday)") =>
+        {
+            truncated("week", of)
+        }
         ("date_trunc" | "datetrunc", [of, unit]) if bare_unit(unit).is_some() => truncated(bare_unit(unit)?, of),
         ("date_trunc" | "datetrunc", [unit, of]) if bare_unit(unit).is_some() => truncated(bare_unit(unit)?, of),
         ("format_date", [format, of]) if text_of(format)?.contains('%') => Some(format!("to_char({of}, {format})")),
@@ -196,13 +309,18 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
             let rest = rest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             Some(format!("date_bin(INTERVAL '{}', {rest})", text_of(width)?.replace('\'', "''")))
         }
-        ("to_char" | "to_date" | "to_timestamp", [value, format]) => {
-            let format = text_of(format)?;
-            if name == "to_char" && format.eq_ignore_ascii_case("q") {
-                return Some(format!("CAST(EXTRACT(QUARTER FROM {value}) AS VARCHAR)"));
-            }
-            Some(format!("{name}({value}, '{}')", formats::translated(format)?.replace('\'', "''")))
+        ("to_char", [value, format]) => formats::shown(value, text_of(format)?),
+        ("to_date" | "to_timestamp", [value, format]) => {
+            Some(format!("{name}({value}, '{}')", formats::translated(text_of(format)?)?.replace('\'', "''")))
         }
+        ("monthname", [of]) => Some(format!("to_char({of}, '%B')")),
+        ("dayname", [of]) => Some(format!("to_char({of}, '%A')")),
+        ("datename", [unit, of]) => match unit_of(unit) {
+            Some("month") => Some(format!("to_char({of}, '%B')")),
+            Some(unit) => Some(format!("CAST(EXTRACT({unit} FROM {of}) AS VARCHAR)")),
+            None if is_word(unit, "weekday") || is_word(unit, "dw") => Some(format!("to_char({of}, '%A')")),
+            None => None,
+        },
         _ => None,
     }
 }
@@ -229,6 +347,10 @@ fn bare_unit(expr: &Expr) -> Option<&'static str> {
         Expr::Identifier(word) if word.quote_style.is_none() => unit_of(expr),
         _ => None,
     }
+}
+
+fn is_word(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
 fn truncated(unit: &str, of: &Expr) -> Option<String> {
@@ -280,6 +402,12 @@ fn of_values(name: &str, arguments: &[&Expr]) -> Option<String> {
             "CASE WHEN ({value}) < ({low}) THEN 0 WHEN ({value}) >= ({high}) THEN ({count}) + 1 ELSE \
              CAST(floor((CAST({value} AS DOUBLE PRECISION) - ({low})) * ({count}) / (({high}) - ({low}))) AS BIGINT) + 1 END"
         )),
+        // Between which of some bounds it lies; 0 below the first.
+        ("width_bucket", [value, Expr::Array(bounds)]) if !bounds.elem.is_empty() => {
+            let below: Vec<String> =
+                bounds.elem.iter().zip(0..).map(|(bound, n)| format!("WHEN ({value}) < ({bound}) THEN {n}")).collect();
+            Some(format!("CASE {} WHEN ({value}) IS NOT NULL THEN {} END", below.join(" "), bounds.elem.len()))
+        }
         _ => None,
     }
 }
@@ -293,6 +421,14 @@ pub(super) fn cast(of: &Expr, to: &DataType) -> Option<String> {
             ExactNumberInfo::PrecisionAndScale(_, places) => Some(*places),
         },
         DataType::Float(_) => None,
+        // The engine has texts of any length alone.
+        DataType::Varchar(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::CharacterVarying(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::Nvarchar(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::Char(Some(CharacterLength::IntegerLength { length, .. }))
+        | DataType::Character(Some(CharacterLength::IntegerLength { length, .. })) => {
+            return Some(format!("left(CAST({of} AS VARCHAR), {length})"));
+        }
         DataType::Interval { .. } => return Some(format!("INTERVAL '{}'", text_of(bare(of))?.replace('\'', "''"))),
         _ => return None,
     };

@@ -1,7 +1,10 @@
 //! How do other engines write days, months and ages?
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Interval,
+    Statement, visit_expressions_mut,
 };
 
 use super::{arguments, bare, name, text_of, whole};
@@ -67,9 +70,11 @@ pub(super) fn moved(unit: &str, count: &Expr, date: &Expr) -> Option<String> {
     }
 }
 
-/// `EXTRACT(field FROM expr)` where `expr` is an AGE.
+/// `EXTRACT(field FROM expr)` where `expr` is an AGE, or in the words of BigQuery.
 pub(super) fn extracted(field: &DateTimeField, expr: &Expr) -> Option<String> {
     match field {
+        DateTimeField::IsoWeek => Some(format!("EXTRACT(WEEK FROM {expr})")),
+        DateTimeField::DayOfYear => Some(format!("EXTRACT(DOY FROM {expr})")),
         DateTimeField::Year | DateTimeField::Years => of_age("year", expr),
         DateTimeField::Month | DateTimeField::Months => of_age("month", expr),
         _ => None,
@@ -129,6 +134,48 @@ pub(super) fn months_between(later: &Expr, earlier: &Expr) -> String {
 /// The last day of the month of `date`.
 pub(super) fn end_of_month(date: &Expr) -> String {
     format!("CAST((date_trunc('month', {date}) + INTERVAL '1 month') - INTERVAL '1 day' AS DATE)")
+}
+
+/// `statement` in which texts such as '2024-12-31' are days where they stand beside days in COALESCE, GREATEST or LEAST, or one
+/// side of a difference. For what could not be planned otherwise: PostgreSQL reads them as whatever stands beside them.
+pub(in crate::sql) fn dated_literals(mut statement: Statement) -> Statement {
+    let _ = visit_expressions_mut(&mut statement, |expr| {
+        let day = |expr: &mut Expr| {
+            let is_text = text_of(bare(expr)).is_some();
+            if let (true, Some(day)) = (is_text, Some(dated(expr)).filter(|text| text.starts_with("DATE '"))) {
+                if let Some(day) = super::parsed(&day) {
+                    *expr = day;
+                }
+            }
+        };
+        match expr {
+            Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => {
+                day(left);
+                day(right);
+            }
+            Expr::Function(call) => {
+                let beside = ["coalesce", "greatest", "least", "nullif"];
+                if let (true, FunctionArguments::List(list)) =
+                    (name(call).is_some_and(|name| beside.contains(&name.as_str())), &mut call.args)
+                {
+                    for argument in &mut list.args {
+                        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) = argument {
+                            day(argument);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    statement
+}
+
+/// `INTERVAL '1 month - 1 day'` without the blank behind a sign.
+pub(super) fn interval(interval: &Interval) -> Option<String> {
+    let text = text_of(&interval.value).filter(|text| interval.leading_field.is_none() && text.contains("- "))?;
+    Some(format!("INTERVAL '{}'", text.replace("- ", "-")))
 }
 
 /// What is multiplied or compared with an interval, or moves a date by a number of days that is no literal.

@@ -8,7 +8,9 @@ use datafusion::sql::sqlparser::ast::Expr;
 use super::{arguments, name, text_of};
 use crate::terms::Refusal;
 
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 17] = [
+    ("FMMonth", "%B"),
+    ("FMDay", "%A"),
     ("YYYY", "%Y"),
     ("IYYY", "%G"),
     ("HH24", "%H"),
@@ -21,20 +23,69 @@ const WORDS: [(&str, &str); 14] = [
     ("DD", "%d"),
     ("Dy", "%a"),
     ("IW", "%V"),
+    ("ID", "%u"),
     ("HH", "%I"),
     ("SS", "%S"),
 ];
 
 /// A format of PostgreSQL or Oracle as the engine writes it; `None` for one that holds something else, or that is the
-/// engine's own.
+/// engine's own. What stands in double quotes is shown as it is.
 pub(super) fn translated(format: &str) -> Option<String> {
     if format.contains('%') {
         return None;
     }
-    in_words(format, &WORDS, '"', |word, rest| {
-        let exact = word.chars().any(|c| c.is_ascii_lowercase());
-        rest.get(..word.len()).is_some_and(|head| head == word || (!exact && head.eq_ignore_ascii_case(word)))
-    })
+    let mut out = String::new();
+    for (place, part) in format.split('"').enumerate() {
+        match place % 2 {
+            0 => {
+                out += &in_words(part, &WORDS, '"', |word, rest| {
+                    let exact = word.chars().any(|c| c.is_ascii_lowercase());
+                    rest.get(..word.len())
+                        .is_some_and(|head| head == word || (!exact && head.eq_ignore_ascii_case(word)))
+                })?;
+            }
+            _ => out += part,
+        }
+    }
+    Some(out)
+}
+
+/// `value` in a format of PostgreSQL or Oracle as a text; a Q outside of quotes is its quarter, which the engine's formats
+/// do not have.
+pub(super) fn shown(value: &Expr, format: &str) -> Option<String> {
+    let whole = match format {
+        "Month" => Some(format!("rpad(to_char({value}, '%B'), 9, ' ')")),
+        "Day" => Some(format!("rpad(to_char({value}, '%A'), 9, ' ')")),
+        "D" => Some(format!("CAST(EXTRACT(DOW FROM {value}) + 1 AS VARCHAR)")),
+        _ => None,
+    };
+    if whole.is_some() {
+        return whole;
+    }
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for letter in format.chars() {
+        quoted ^= letter == '"';
+        match (letter, parts.last_mut()) {
+            ('Q' | 'q', _) if !quoted => parts.push(String::new()),
+            (letter, Some(part)) => part.push(letter),
+            (_, None) => return None,
+        }
+    }
+    let quarter = format!("CAST(EXTRACT(QUARTER FROM {value}) AS VARCHAR)");
+    let parts = parts.iter().map(|part| match part.as_str() {
+        "" => Some(None),
+        part => Some(Some(format!("to_char({value}, '{}')", translated(part)?.replace('\'', "''")))),
+    });
+    let parts = parts.collect::<Option<Vec<_>>>()?;
+    let (mut shown, count) = (vec![], parts.len());
+    for (place, part) in parts.into_iter().enumerate() {
+        shown.extend(part);
+        if place + 1 < count {
+            shown.push(quarter.clone());
+        }
+    }
+    Some(if shown.len() == 1 { shown.pop()? } else { format!("({})", shown.join(" || ")) })
 }
 
 /// `format` with each of its words, as `begins` finds them at the beginning of a text, as the engine writes it; `None` where
@@ -92,9 +143,13 @@ pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
         return None;
     };
     let format = text_of(format)?;
-    let known = format.contains('%') || format.eq_ignore_ascii_case("q") || translated(format).is_some();
+    let known = match name.as_str() {
+        "to_char" => format.contains('%') || shown(expr, format).is_some(),
+        _ => format.contains('%') || translated(format).is_some(),
+    };
     (!known).then(|| Refusal::FunctionNotAllowed {
         name,
-        hint: "use YYYY, MM, DD, Mon, Dy, DDD, IYYY, IW, HH24, MI and SS in its format, or %Y, %m and so on".into(),
+        hint: "use YYYY, MM, DD, Mon, Dy, DDD, Q, IYYY, IW, ID, HH24, MI and SS in its format, or %Y, %m and so on"
+            .into(),
     })
 }

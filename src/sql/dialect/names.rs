@@ -19,6 +19,39 @@ pub(in crate::sql) fn told_apart(mut statement: Statement) -> Statement {
     statement
 }
 
+/// `statement` with PostgreSQL's name for each column that has none of its own, `count` and `date_trunc`, where only one
+/// would have it.
+pub(in crate::sql) fn named_as_postgres(mut statement: Statement) -> Statement {
+    let _ = VisitMut::visit(&mut statement, &mut AsPostgres);
+    statement
+}
+
+struct AsPostgres;
+
+impl VisitorMut for AsPostgres {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let names: Vec<String> =
+            select.projection.iter().filter_map(|item| named(item).or_else(|| called(item))).collect();
+        for item in &mut select.projection {
+            let name = called(item).filter(|name| names.iter().filter(|other| *other == name).count() == 1);
+            if let (SelectItem::UnnamedExpr(expr), Some(name)) = (&*item, name) {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What PostgreSQL calls a column without a name of its own; `None` where it has one, or none at all.
+fn called(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) if named(item).is_none() => Some(stem(expr)).filter(|stem| stem != NAMELESS),
+        _ => None,
+    }
+}
+
 /// The types that are cast to, each once.
 struct Named {
     casts: Vec<String>,
@@ -84,10 +117,15 @@ fn stem(expr: &Expr) -> String {
         Expr::Identifier(name) => Some(name),
         Expr::CompoundIdentifier(parts) => parts.last(),
         Expr::Function(call) => call.name.0.last().and_then(ObjectNamePart::as_ident),
+        Expr::Case { .. } => return "case".to_owned(),
+        Expr::Extract { .. } => return "extract".to_owned(),
         _ => None,
     };
-    last.map_or_else(|| "column".to_owned(), |name| name.value.to_ascii_lowercase())
+    last.map_or_else(|| NAMELESS.to_owned(), |name| name.value.to_ascii_lowercase())
 }
+
+/// What is called after nothing.
+const NAMELESS: &str = "column";
 
 /// The text of `expr` as the engine would name it.
 fn without_casts(expr: &Expr) -> String {

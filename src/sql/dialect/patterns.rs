@@ -26,7 +26,7 @@ pub(super) fn rewritten(expr: &Expr) -> Option<String> {
             let not = if *negated { "!" } else { "" };
             Some(format!("({expr}) {not}~ '{}'", regular.replace('\'', "''")))
         }
-        _ => None,
+        _ => super::relations::like_any(expr),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinConstraint, JoinOperator,
-    LimitClause, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, Top, TopQuantity, TypedString, Value,
+    LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Top,
+    TopQuantity, TypedString, Value,
 };
 
 use super::{bare, text_of, whole};
@@ -10,6 +11,40 @@ use crate::terms::Refusal;
 
 /// The most rows of a calendar or series: they are written out.
 const ROWS_MAX: usize = 4096;
+
+/// The refusal of forms that the engine does not have, by their names.
+pub(super) fn unknown(relation: &TableFactor) -> Option<Refusal> {
+    let (name, hint) = match relation {
+        TableFactor::Pivot { .. } => (
+            "PIVOT",
+            "name the columns of a subquery before PIVOT and the values after IN; or write SUM(...) FILTER (WHERE ...)",
+        ),
+        TableFactor::Unpivot { .. } => ("UNPIVOT", "write it with joins, windows and aggregates"),
+        TableFactor::MatchRecognize { .. } => ("MATCH_RECOGNIZE", "write it with joins, windows and aggregates"),
+        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => {
+            ("JSON_TABLE", "list its values in FROM with VALUES or generate_series")
+        }
+        _ => return None,
+    };
+    Some(Refusal::FunctionNotAllowed { name: name.to_owned(), hint: hint.to_owned() })
+}
+
+/// The refusal of INTERSECT ALL and EXCEPT ALL, in which the engine does not count how often a row stands there.
+pub(super) fn unknown_sets(body: &SetExpr) -> Option<Refusal> {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return None };
+    if let (SetOperator::Intersect | SetOperator::Except, SetQuantifier::All) = (op, set_quantifier) {
+        let hint = "take it without ALL, or number the rows with ROW_NUMBER first".to_owned();
+        return Some(Refusal::FunctionNotAllowed { name: format!("{op} ALL"), hint });
+    }
+    unknown_sets(left).or_else(|| unknown_sets(right))
+}
+
+/// The refusal of views that list what is no literal, as Spark writes them.
+pub(super) fn unknown_views(select: &Select) -> Option<Refusal> {
+    let hint = "list its values in FROM with VALUES or generate_series".to_owned();
+    let refusal = Refusal::FunctionNotAllowed { name: "LATERAL VIEW".to_owned(), hint };
+    (!select.lateral_views.is_empty()).then_some(refusal)
+}
 
 /// The refusal of what the engine would read past, as if it were not written.
 pub(super) fn ignored(relation: &TableFactor) -> Option<Refusal> {
@@ -63,12 +98,31 @@ fn shown(alias: &TableAlias) -> String {
 
 pub(super) fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> {
     match (called, arguments) {
-        ("generate_series", [first, last]) => whole_numbers(whole(bare(first))?, whole(bare(last))?, 1),
-        ("generate_series", [first, last, step]) => match whole(bare(first)) {
+        ("generate_series" | "generate_array" | "sequence", [first, last]) => {
+            whole_numbers(whole(bare(first))?, whole(bare(last))?, 1)
+        }
+        ("generate_date_array", [first, last]) => instants(day(first)?, day(last)?, (1, "day")),
+        (
+            "generate_series" | "generate_array" | "generate_date_array" | "generate_timestamp_array" | "sequence",
+            [first, last, step],
+        ) => match whole(bare(first)) {
             Some(first) => whole_numbers(first, whole(bare(last))?, whole(bare(step))?),
-            None => instants(day(first)?, day(last)?, bare(step)),
+            None => {
+                let text = interval(bare(step))?;
+                let (number, unit) = text.trim().split_once(' ')?;
+                instants(day(first)?, day(last)?, (number.parse().ok()?, unit))
+            }
         },
-        ("unnest", [Expr::Array(array)]) => {
+        // A list of what is a list already.
+        ("unnest" | "explode", [Expr::Function(list)]) => match super::name(list)?.as_str() {
+            name @ ("generate_series"
+            | "generate_array"
+            | "generate_date_array"
+            | "generate_timestamp_array"
+            | "sequence") => of_call(name, &super::arguments(list)?),
+            _ => None,
+        },
+        ("unnest" | "explode", [Expr::Array(array)]) => {
             let values: Vec<String> = array.elem.iter().map(ToString::to_string).collect();
             (!values.is_empty() && values.len() <= ROWS_MAX).then_some(values)
         }
@@ -87,7 +141,7 @@ fn whole_numbers(first: i64, last: i64, step: i64) -> Option<Vec<String>> {
 }
 
 /// A day that is written as a literal.
-fn day(expr: &Expr) -> Option<chrono::NaiveDate> {
+pub(super) fn day(expr: &Expr) -> Option<chrono::NaiveDate> {
     let text = match bare(expr) {
         Expr::TypedString(TypedString { data_type: DataType::Date | DataType::Timestamp(..), value, .. }) => {
             value.to_string().trim_matches('\'').to_owned()
@@ -98,18 +152,23 @@ fn day(expr: &Expr) -> Option<chrono::NaiveDate> {
     chrono::NaiveDate::parse_from_str(text.trim().strip_suffix("00:00:00").unwrap_or(&text).trim(), "%Y-%m-%d").ok()
 }
 
-/// Midnights from `first` to `last`, a literal interval apart.
-fn instants(first: chrono::NaiveDate, last: chrono::NaiveDate, step: &Expr) -> Option<Vec<String>> {
-    let text = match step {
+/// The text of an interval.
+fn interval(step: &Expr) -> Option<String> {
+    Some(match step {
         Expr::Interval(interval) => match &interval.leading_field {
             Some(field) => format!("{} {field}", interval.value.to_string().trim_matches('\'')),
             None => text_of(&interval.value)?.to_owned(),
         },
         Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => text_of(bare(expr))?.to_owned(),
         other => text_of(other)?.to_owned(),
-    };
-    let (number, unit) = text.trim().split_once(' ')?;
-    let number: u32 = number.parse().ok().filter(|n| *n > 0)?;
+    })
+}
+
+/// Midnights from `first` to `last`, so many units apart.
+fn instants(first: chrono::NaiveDate, last: chrono::NaiveDate, (number, unit): (u32, &str)) -> Option<Vec<String>> {
+    if number == 0 {
+        return None;
+    }
     let unit = unit.trim().to_ascii_lowercase();
     let (mut values, mut at) = (vec![], first);
     while at <= last {
@@ -260,6 +319,23 @@ pub(super) fn row_in_list(row: &Expr, list: &[Expr], negated: bool) -> Option<St
 pub(super) fn any_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
     let list = array(right).filter(|_| *op == BinaryOperator::Eq)?;
     Some(format!("({left}) IN ({list})"))
+}
+
+/// `x ILIKE ANY (ARRAY['a%', 'b%'])` matches one of them.
+pub(super) fn like_any(expr: &Expr) -> Option<String> {
+    let (negated, like, value, pattern) = match expr {
+        Expr::Like { negated, any: true, expr, pattern, escape_char: None } => (negated, "LIKE", expr, pattern),
+        Expr::ILike { negated, any: true, expr, pattern, escape_char: None } => (negated, "ILIKE", expr, pattern),
+        _ => return None,
+    };
+    let patterns: Vec<&Expr> = match bare(pattern) {
+        Expr::Array(array) => array.elem.iter().collect(),
+        Expr::Tuple(list) => list.iter().collect(),
+        one => vec![one],
+    };
+    let (not, or) = if *negated { ("NOT ", " AND ") } else { ("", " OR ") };
+    let any: Vec<String> = patterns.iter().map(|pattern| format!("({value}) {not}{like} {pattern}")).collect();
+    Some(format!("({})", any.join(or)))
 }
 
 /// `x <> ALL (ARRAY[1, 2])` is `x NOT IN (1, 2)`.

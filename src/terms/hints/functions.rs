@@ -69,7 +69,7 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     ("write the format as a literal", "書式をリテラルで書いてください"),
     ("this format is none, or asks for a time zone", "書式が正しくないか、タイムゾーンを求めています"),
     (
-        "use YYYY, MM, DD, Mon, Dy, DDD, IYYY, IW, HH24, MI and SS in its format, or %Y, %m and so on",
+        "use YYYY, MM, DD, Mon, Dy, DDD, Q, IYYY, IW, ID, HH24, MI and SS in its format, or %Y, %m and so on",
         "書式には YYYY、MM、DD、Mon、Dy、DDD、IYYY、IW、HH24、MI、SS、または %Y、%m などを使ってください",
     ),
     ("pad to a literal length of at most {}", "埋める長さは {} 以下のリテラルで指定してください"),
@@ -143,10 +143,27 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
          を外してください",
     ),
     ("count distinct numbers, dates, texts or booleans", "DISTINCT で数えられるのは、数値、日付、文字列、真偽値です"),
+    ("order it by the text that it joins", "つなぐ文字列そのもので並べてください"),
+    ("with a text", "文字列を渡してください"),
     (
-        "take DISTINCT rows in a subquery with person_id first",
-        "先にサブクエリで、person_id とともに DISTINCT の行を取り出してください",
+        "list days and numbers with generate_series, and ancestors with concept_ancestor",
+        "日付や数の並びは generate_series、上位の概念は concept_ancestor で書いてください",
     ),
+    ("count one of its columns, such as its key", "表の行ではなく、キーなどの列を一つ数えてください"),
+    (
+        "take it without ALL, or number the rows with ROW_NUMBER first",
+        "ALL を付けないか、先に ROW_NUMBER で行に番号を付けてください",
+    ),
+    ("ask one percentile in each column", "パーセンタイルは一列に一つずつ書いてください"),
+    (
+        "name the columns of a subquery before PIVOT and the values after IN; or write SUM(...) FILTER (WHERE ...)",
+        "PIVOT の前のサブクエリで列名を、IN の後に値を書いてください。SUM(...) FILTER (WHERE ...) とも書けます",
+    ),
+    (
+        "list its values in FROM with VALUES or generate_series",
+        "値の並びは FROM に VALUES か generate_series で書いてください",
+    ),
+    ("write it with joins, windows and aggregates", "結合、ウィンドウ、集計で書いてください"),
     ("keys can be counted, nothing else", "キーは数えることしかできません"),
     ("person_id and row ids can be counted, nothing else", "person_id と行の ID は数えることしかできません"),
     (

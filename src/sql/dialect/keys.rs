@@ -1,0 +1,113 @@
+//! Which keys do GROUP BY and ORDER BY mean without naming them?
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::ast::{
+    DataType, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TableFactor, visit_expressions,
+};
+
+/// `GROUP BY p.person_id` over the table of persons: their other columns are fixed with it, and PostgreSQL lets them be
+/// selected. They become keys beside it.
+pub(super) fn fixed_by_person(select: &mut Select) {
+    let persons: BTreeSet<String> = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+        .filter_map(|relation| match relation {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let table = name.0.last()?.as_ident()?;
+                let shown = alias.as_ref().map_or(table, |alias| &alias.name);
+                table.value.eq_ignore_ascii_case("person").then(|| shown.value.to_ascii_lowercase())
+            }
+            _ => None,
+        })
+        .collect();
+    let GroupByExpr::Expressions(keys, sets) = &mut select.group_by else { return };
+    if persons.is_empty() || !sets.is_empty() {
+        return;
+    }
+    let grouped: Vec<String> = keys.iter().filter_map(|key| person_key(key, &persons)).collect();
+    let mut known: BTreeSet<String> = keys.iter().map(|key| key.to_string().to_ascii_lowercase()).collect();
+    for item in &select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        // Within a call it may be what is added up.
+        let mut calls = false;
+        let _ = visit_expressions(expr, |e| {
+            calls |= matches!(e, Expr::Function(_) | Expr::Subquery(_) | Expr::Exists { .. });
+            ControlFlow::<()>::Continue(())
+        });
+        let _ = visit_expressions(expr, |e| {
+            if let Expr::CompoundIdentifier(parts) = e
+                && let [table, _] = parts.as_slice()
+                && !calls
+                && grouped.contains(&table.value.to_ascii_lowercase())
+                && known.insert(e.to_string().to_ascii_lowercase())
+            {
+                keys.push(e.clone());
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+}
+
+/// The name of the table of persons whose key this is.
+fn person_key(key: &Expr, persons: &BTreeSet<String>) -> Option<String> {
+    let Expr::CompoundIdentifier(parts) = key else { return None };
+    let [table, column] = parts.as_slice() else { return None };
+    let table = table.value.to_ascii_lowercase();
+    (column.value.eq_ignore_ascii_case("person_id") && persons.contains(&table)).then_some(table)
+}
+
+/// `SELECT x.yr::int AS yr ... ORDER BY x.yr`: of the two columns of that name, the one in the answer has the same order.
+pub(super) fn in_the_answer(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order_by)) = (query.body.as_ref(), &mut query.order_by) else { return };
+    let OrderByKind::Expressions(keys) = &mut order_by.kind else { return };
+    if let [all] = keys.as_slice()
+        && matches!(&all.expr, Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("all"))
+    {
+        let all = all.clone();
+        let named = select
+            .projection
+            .iter()
+            .all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+        let places: Option<Vec<Expr>> =
+            (1..=select.projection.len()).map(|place| super::parsed(&place.to_string())).collect();
+        if let (true, Some(places)) = (named, places) {
+            *keys = places.into_iter().map(|expr| OrderByExpr { expr, ..all.clone() }).collect();
+        }
+        return;
+    }
+    if select.distinct.as_ref().is_some_and(|distinct| matches!(distinct, Distinct::On(_))) {
+        return;
+    }
+    for key in keys {
+        if let Some(name) = select.projection.iter().find_map(|item| cast_of(item, &key.expr)) {
+            key.expr = Expr::Identifier(name);
+        }
+    }
+}
+
+/// The name of an item that is `column`, cast in its order, and called alike.
+fn cast_of(item: &SelectItem, column: &Expr) -> Option<Ident> {
+    let SelectItem::ExprWithAlias { expr: Expr::Cast { expr, data_type, .. }, alias } = item else { return None };
+    let (Expr::CompoundIdentifier(of), Expr::CompoundIdentifier(wanted)) = (super::bare(expr), column) else {
+        return None;
+    };
+    let ordered = matches!(
+        data_type,
+        DataType::Date
+            | DataType::Timestamp(..)
+            | DataType::Int(_)
+            | DataType::Integer(_)
+            | DataType::BigInt(_)
+            | DataType::SmallInt(_)
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+            | DataType::Float(_)
+            | DataType::Numeric(_)
+            | DataType::Decimal(_)
+    );
+    let same = of.len() == wanted.len() && of.iter().zip(wanted).all(|(a, b)| a.value.eq_ignore_ascii_case(&b.value));
+    (ordered && same && of.last()?.value.eq_ignore_ascii_case(&alias.value)).then(|| alias.clone())
+}

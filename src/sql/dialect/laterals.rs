@@ -1,0 +1,330 @@
+//! Which LATERAL sides are columns, or ask whether there is a row?
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, LimitClause,
+    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit,
+    VisitMut, Visitor, VisitorMut, visit_expressions,
+};
+
+use super::{bare, whole};
+
+/// `CROSS JOIN LATERAL (SELECT 2024 - p.year_of_birth AS age) a`: `a.age` is that expression, wherever it stands.
+pub(super) fn columns(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if select.projection.iter().any(|item| expression(item).is_none()) {
+        return;
+    }
+    while let Some((table, columns)) = taken(select) {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && let Some(name) = last(expr)
+                && columns.iter().any(|(column, _)| same(column, &name))
+            {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name };
+            }
+        }
+        let mut written = Written { table: &table, columns: &columns, depth: 0 };
+        let _ = VisitMut::visit(select.as_mut(), &mut written);
+        if let Some(order_by) = &mut query.order_by
+            && let OrderByKind::Expressions(keys) = &mut order_by.kind
+        {
+            // A name alone is that of a column of the answer.
+            written.depth = 1;
+            let _ = VisitMut::visit(keys, &mut written);
+        }
+    }
+}
+
+/// Takes one such side out of FROM: its name and its columns.
+fn taken(select: &mut Select) -> Option<(Ident, Vec<(Ident, Expr)>)> {
+    let names = table_names(select);
+    let once = |table: &Ident| names.iter().filter(|name| same(name, table)).count() == 1;
+    for from in &mut select.from {
+        let place = from.joins.iter().position(|join| {
+            on_true(&join.join_operator) && columns_of(&join.relation).is_some_and(|(table, _)| once(&table))
+        });
+        if let Some(place) = place {
+            return columns_of(&from.joins.remove(place).relation);
+        }
+    }
+    // Beside a comma.
+    let place =
+        select.from.iter().skip(1).position(|from| {
+            from.joins.is_empty() && columns_of(&from.relation).is_some_and(|(table, _)| once(&table))
+        })?;
+    columns_of(&select.from.remove(place + 1).relation)
+}
+
+/// The columns of a LATERAL side that reads no table.
+fn columns_of(relation: &TableFactor) -> Option<(Ident, Vec<(Ident, Expr)>)> {
+    let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = relation else { return None };
+    let Query { with: None, body, order_by: None, limit_clause: None, fetch: None, .. } = subquery.as_ref() else {
+        return None;
+    };
+    let SetExpr::Select(select) = body.as_ref() else { return None };
+    let plain = select.from.is_empty()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && select.distinct.is_none()
+        && select.projection.iter().all(|item| expression(item).is_some_and(is_of_one_row));
+    if !plain {
+        return None;
+    }
+    let mut columns = vec![];
+    for (place, item) in select.projection.iter().enumerate() {
+        let name = match (alias.columns.get(place), item) {
+            (Some(column), _) => column.name.clone(),
+            (None, SelectItem::ExprWithAlias { alias, .. }) => alias.clone(),
+            (None, item) => last(expression(item)?)?,
+        };
+        columns.push((name, Expr::Nested(Box::new(expression(item)?.clone()))));
+    }
+    Some((alias.name.clone(), columns))
+}
+
+/// Whether nothing in it counts rows, lists values or asks again.
+fn is_of_one_row(expr: &Expr) -> bool {
+    const PLAIN: [&str; 19] = [
+        "coalesce",
+        "greatest",
+        "least",
+        "nullif",
+        "date_trunc",
+        "date_part",
+        "age",
+        "abs",
+        "round",
+        "floor",
+        "ceil",
+        "concat",
+        "lower",
+        "upper",
+        "substr",
+        "left",
+        "right",
+        "make_date",
+        "width_bucket",
+    ];
+    let mut plain = true;
+    let _ = visit_expressions(expr, |e| {
+        plain &= match e {
+            Expr::Function(call) => super::name(call).is_some_and(|name| PLAIN.contains(&name.as_str())),
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => false,
+            _ => true,
+        };
+        ControlFlow::<()>::Continue(())
+    });
+    plain
+}
+
+struct Written<'a> {
+    table: &'a Ident,
+    columns: &'a [(Ident, Expr)],
+    depth: usize,
+}
+
+impl VisitorMut for Written<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth = self.depth.saturating_sub(1);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let name = match &*expr {
+            // Further in, a name alone may be that of another table's column.
+            Expr::Identifier(name) if self.depth == 0 => name,
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [table, name] if same(table, self.table) => name,
+                _ => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        if let Some((_, written)) = self.columns.iter().find(|(column, _)| same(column, name)) {
+            *expr = written.clone();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `LEFT JOIN LATERAL (SELECT 1 AS hit FROM ... LIMIT 1) x ON TRUE`, without an order: any row will do, and all that is asked
+/// is whether there is one.
+pub(super) fn any_row(select: &mut Select) {
+    let mut found = vec![];
+    for join in select.from.iter().flat_map(|from| &from.joins) {
+        let left = matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
+        let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = &join.relation else { continue };
+        if left && on_true(&join.join_operator) && takes_any(subquery) {
+            found.push(alias.name.clone());
+        }
+    }
+    for table in found {
+        let asked = asked_of(select, &table);
+        let joins = select.from.iter_mut().flat_map(|from| &mut from.joins);
+        for join in joins {
+            if let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut join.relation
+                && same(&alias.name, &table)
+            {
+                counted(subquery, &asked);
+            }
+        }
+    }
+}
+
+/// Whether it takes one row of a plain selection, whichever.
+fn takes_any(query: &Query) -> bool {
+    let one = match &query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) => whole(limit) == Some(1),
+        _ => false,
+    };
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    one && query.order_by.is_none() && query.with.is_none() && select.distinct.is_none() && select.having.is_none()
+}
+
+/// The columns of `table` of which nothing is asked but whether they are NULL.
+fn asked_of(select: &Select, table: &Ident) -> Vec<String> {
+    let column = |expr: &Expr| match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [of, name] if same(of, table) => Some(name.value.to_ascii_lowercase()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (mut asked, mut all) = (vec![], vec![]);
+    let _ = visit_expressions(select, |e| {
+        match e {
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => asked.extend(column(bare(inner))),
+            Expr::Function(call) => {
+                let counts = |part: &ObjectNamePart| {
+                    part.as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("count"))
+                };
+                if let (true, FunctionArguments::List(list)) = (call.name.0.iter().all(counts), &call.args)
+                    && let ([FunctionArg::Unnamed(FunctionArgExpr::Expr(of))], None) =
+                        (list.args.as_slice(), list.duplicate_treatment)
+                {
+                    asked.extend(column(of));
+                }
+            }
+            other => all.extend(column(other)),
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    let count = |list: &[String], name: &String| list.iter().filter(|other| *other == name).count();
+    asked.iter().filter(|name| count(&asked, name) == count(&all, name)).cloned().collect()
+}
+
+/// One row that is always there: literals, and columns of persons' numbers, are 1 or themselves where a row is.
+fn counted(query: &mut Query, asked: &[String]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let mut items = vec![];
+    for item in &select.projection {
+        let (Some(expr), Some(name)) = (expression(item), item_name(item)) else { return };
+        let is_literal = matches!(bare(expr), Expr::Value(value) if !matches!(value.value, Value::Null));
+        let is_person = last(expr).is_some_and(|name| name.value.eq_ignore_ascii_case("person_id"));
+        let text = match (is_literal, is_person && asked.contains(&name.value.to_ascii_lowercase())) {
+            (true, _) => format!("max({expr})"),
+            (false, true) => "max(1)".to_owned(),
+            _ => return,
+        };
+        let Some(expr) = super::parsed(&text) else { return };
+        items.push(SelectItem::ExprWithAlias { expr, alias: name });
+    }
+    select.projection = items;
+    query.limit_clause = None;
+}
+
+fn item_name(item: &SelectItem) -> Option<Ident> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
+        item => last(expression(item)?),
+    }
+}
+
+fn expression(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+/// The name of a column.
+fn last(expr: &Expr) -> Option<Ident> {
+    match expr {
+        Expr::Identifier(name) => Some(name.clone()),
+        Expr::CompoundIdentifier(parts) => parts.last().cloned(),
+        _ => None,
+    }
+}
+
+fn same(a: &Ident, b: &Ident) -> bool {
+    a.value.eq_ignore_ascii_case(&b.value)
+}
+
+fn on_true(operator: &JoinOperator) -> bool {
+    let (JoinOperator::Join(constraint)
+    | JoinOperator::Inner(constraint)
+    | JoinOperator::Left(constraint)
+    | JoinOperator::LeftOuter(constraint)
+    | JoinOperator::CrossJoin(constraint)) = operator
+    else {
+        return false;
+    };
+    match constraint {
+        JoinConstraint::None => true,
+        JoinConstraint::On(Expr::Value(value)) => value.value == Value::Boolean(true),
+        _ => false,
+    }
+}
+
+/// All names under which tables are read, in subqueries as well.
+fn table_names(select: &Select) -> Vec<Ident> {
+    struct Names(Vec<Ident>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, relation: &TableFactor) -> ControlFlow<()> {
+            match relation {
+                TableFactor::Table { alias: Some(alias), .. }
+                | TableFactor::Derived { alias: Some(alias), .. }
+                | TableFactor::UNNEST { alias: Some(alias), .. } => self.0.push(alias.name.clone()),
+                TableFactor::Table { name, .. } => {
+                    self.0.extend(name.0.last().and_then(|part| part.as_ident()).cloned());
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(vec![]);
+    let _ = Visit::visit(select, &mut names);
+    names.0
+}
+
+/// `LATERAL VIEW explode(sequence(2015, 2020)) t AS year`, as Spark writes a list beside a table.
+pub(super) fn views(select: &mut Select) {
+    let mut lists = vec![];
+    for view in &select.lateral_views {
+        let (Expr::Function(call), [column], false) =
+            (&view.lateral_view, view.lateral_col_alias.as_slice(), view.outer)
+        else {
+            return;
+        };
+        let (Some(name), Some(arguments)) = (super::name(call), super::arguments(call)) else { return };
+        let Some(values) = super::relations::of_call(&name, &arguments) else { return };
+        let rows: Vec<String> = values.into_iter().map(|value| format!("({value})")).collect();
+        let table = format!("(VALUES {}) AS {} ({column})", rows.join(", "), view.lateral_view_name);
+        let Some(table) = super::parsed_table(&table) else { return };
+        lists.push(table);
+    }
+    select.lateral_views.clear();
+    for relation in lists {
+        select.from.push(TableWithJoins { relation, joins: vec![] });
+    }
+}

@@ -1,0 +1,162 @@
+//! Which column of the subquery between does a subquery two levels deep mean?
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, Visit, VisitMut, Visitor,
+    VisitorMut,
+};
+
+/// In `EXISTS (... WHERE c.person_id = p.person_id AND NOT EXISTS (... d.person_id = p.person_id))` the inner one reads `p`
+/// over the head of the one between, which the engine does not resolve. Wherever a row of the one between is kept,
+/// `p.person_id` is `c.person_id`, so that stands there instead.
+pub(super) fn nearer(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let here = names(select);
+    let mut equal = vec![];
+    if let Some(condition) = &select.selection {
+        equals(condition, &here, &mut equal);
+    }
+    if equal.is_empty() {
+        return;
+    }
+    // Subqueries in FROM do not see the tables beside them.
+    let mut nearer = Nearer { equal, depth: 0, declared: vec![] };
+    let _ = VisitMut::visit(&mut select.selection, &mut nearer);
+    let _ = VisitMut::visit(&mut select.projection, &mut nearer);
+}
+
+/// `(SELECT c.concept_name FROM concept c WHERE c.concept_id = v.visit_concept_id)` looks one value up: it is the greatest of
+/// the one that there is.
+pub(super) fn looked_up(query: &Query) -> Option<String> {
+    let plain = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let single = plain && select.distinct.is_none() && select.having.is_none() && select.qualify.is_none();
+    let ungrouped =
+        matches!(&select.group_by, GroupByExpr::Expressions(keys, sets) if keys.is_empty() && sets.is_empty());
+    let [SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }] =
+        select.projection.as_slice()
+    else {
+        return None;
+    };
+    let is_column = matches!(column, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    let here = names(select);
+    let mut outside = vec![];
+    equals(select.selection.as_ref()?, &here, &mut outside);
+    if !single || !ungrouped || !is_column || outside.is_empty() {
+        return None;
+    }
+    let mut greatest = query.clone();
+    let SetExpr::Select(select) = greatest.body.as_mut() else { return None };
+    select.projection = vec![SelectItem::UnnamedExpr(super::parsed(&format!("max({column})"))?)];
+    Some(format!("({greatest})"))
+}
+
+/// The names under which a SELECT reads its tables.
+fn names(select: &Select) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>, usize);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.1 += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.1 = self.1.saturating_sub(1);
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_table_factor(&mut self, relation: &TableFactor) -> ControlFlow<()> {
+            if self.1 == 0 {
+                self.0.extend(name(relation));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(BTreeSet::new(), 0);
+    let _ = Visit::visit(&select.from, &mut names);
+    names.0
+}
+
+fn name(relation: &TableFactor) -> Option<String> {
+    match relation {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(alias.name.value.to_ascii_lowercase())
+        }
+        TableFactor::Table { name, alias: None, .. } => {
+            name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_ascii_lowercase())
+        }
+        _ => None,
+    }
+}
+
+/// Columns from outside, each with one from `here` that is equal to it in every row that is kept.
+fn equals(condition: &Expr, here: &BTreeSet<String>, found: &mut Vec<(String, Expr)>) {
+    match condition {
+        Expr::Nested(inner) => equals(inner, here, found),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            equals(left, here, found);
+            equals(right, here, found);
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            for (inner, outer) in [(left, right), (right, left)] {
+                let (Some(inside), Some(outside)) = (qualifier(inner), qualifier(outer)) else { continue };
+                if here.contains(&inside) && !here.contains(&outside) {
+                    found.push((outer.to_string().to_ascii_lowercase(), inner.as_ref().clone()));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn qualifier(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [table, _] => Some(table.value.to_ascii_lowercase()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+struct Nearer {
+    equal: Vec<(String, Expr)>,
+    depth: usize,
+    /// The names that the subqueries declare which are open.
+    declared: Vec<BTreeSet<String>>,
+}
+
+impl VisitorMut for Nearer {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        self.declared.push(match query.body.as_ref() {
+            SetExpr::Select(select) => names(select),
+            _ => BTreeSet::new(),
+        });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth = self.depth.saturating_sub(1);
+        self.declared.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Some(table) = qualifier(expr).filter(|_| self.depth > 0) else { return ControlFlow::Continue(()) };
+        if self.declared.iter().any(|names| names.contains(&table)) {
+            return ControlFlow::Continue(());
+        }
+        let text = expr.to_string().to_ascii_lowercase();
+        if let Some((_, nearer)) = self.equal.iter().find(|(outer, nearer)| {
+            // A name that is declared anew further in does not mean this one.
+            let hidden = qualifier(nearer).is_none_or(|name| self.declared.iter().any(|names| names.contains(&name)));
+            *outer == text && !hidden
+        }) {
+            *expr = nearer.clone();
+        }
+        ControlFlow::Continue(())
+    }
+}
