@@ -220,28 +220,6 @@ impl Scope<'_> {
         Ok(boolean(if regular { Expr::SimilarTo(like) } else { Expr::Like(like) }, value.facts.fixed))
     }
 
-    fn case(&self, case: &Case) -> Result<Total, Refusal> {
-        let base = case.expr.as_deref().map(|e| self.total(e)).transpose()?;
-        let mut fixed = base.as_ref().is_none_or(|b| b.facts.fixed);
-        let mut results: Vec<Facts> = vec![];
-        let mut branches = vec![];
-        for (when, then) in &case.when_then_expr {
-            let known = if base.is_none() { self.where_true(when, then) } else { None };
-            let (when, then) = (self.total(when)?, self.total(then)?);
-            fixed &= when.facts.fixed;
-            results.push(known.map_or(then.facts.clone(), |known| known.within(&then.facts)));
-            branches.push((Box::new(when.expr), Box::new(then.expr)));
-        }
-        let otherwise = case.else_expr.as_deref().map(|e| self.total(e)).transpose()?;
-        let misses = otherwise.is_none();
-        results.extend(otherwise.as_ref().map(|o| o.facts.clone()));
-        let mut facts = union(&results);
-        facts.fixed &= fixed;
-        facts.nullable |= misses;
-        let expr = Case::new(base.map(|b| Box::new(b.expr)), branches, otherwise.map(|o| Box::new(o.expr)));
-        Ok(Total { expr: Expr::Case(expr), facts })
-    }
-
     /// What is known of `expr` on the rows on which `condition` is true, where that says more. Facts alone: the expression
     /// itself stays total on all rows, whichever the engine evaluates it on.
     pub(super) fn where_true(&self, condition: &Expr, expr: &Expr) -> Option<Facts> {

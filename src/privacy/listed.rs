@@ -239,7 +239,7 @@ impl Alone<'_> {
 }
 
 /// Whether rows of persons, or rows known from them alone, lie below.
-fn about_persons(plan: &LogicalPlan) -> bool {
+pub(super) fn about_persons(plan: &LogicalPlan) -> bool {
     let mut about = false;
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {

@@ -8,6 +8,7 @@ mod aggregate_call;
 mod candidates;
 mod canonical;
 mod carried;
+mod cases;
 mod checked;
 mod correlated;
 mod cut;

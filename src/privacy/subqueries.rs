@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column, DataFusionError, ExprSchema, JoinConstraint, JoinType, NullEquality, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Aggregate, Case, Distinct, Expr, Join, LogicalPlan, Operator, Projection, Subquery, SubqueryAlias,
+        Aggregate, BinaryExpr, Case, Distinct, Expr, Join, LogicalPlan, Operator, Projection, Subquery, SubqueryAlias,
         expr::SetQuantifier, lit, utils::split_conjunction,
     },
 };
@@ -24,7 +25,7 @@ use super::{
     expression::{Scope, refused},
     facts::Facts,
     joins::{keyed, lone_side, of_one_dataset},
-    references, scalar_subqueries,
+    listed, references, scalar_subqueries,
     typing::{Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::{sql::vocabulary, terms::Refusal};
@@ -122,7 +123,41 @@ pub(super) fn resolve_filter(walk: &mut Walk<'_>, owned: Owned, predicate: &Expr
     Ok((owned, all))
 }
 
+/// Whether something must be the very day, instant or fraction that an aggregate of all persons is released as.
+fn equals_released(predicate: &Expr) -> bool {
+    let fine = |data_type: &DataType| data_type.is_floating() || data_type.is_temporal();
+    let released = |expr: &Expr| match bare(expr) {
+        Expr::ScalarSubquery(inner) => {
+            let plan = &inner.subquery;
+            let shown = plan.schema().fields().first();
+            shown.is_some_and(|field| fine(field.data_type())) && !speaks_outward(plan) && listed::about_persons(plan)
+        }
+        _ => false,
+    };
+    let found = predicate.exists(|expr| match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::NotEq, right }) => {
+            Ok(released(left) || released(right))
+        }
+        _ => Ok(false),
+    });
+    found.unwrap_or(true)
+}
+
+/// `expr` without its casts.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => bare(&cast.expr),
+        other => other,
+    }
+}
+
 fn one(walk: &mut Walk<'_>, owned: Owned, expr: Expr, filtering: bool) -> Result<(Owned, Expr), Refusal> {
+    if equals_released(&expr) {
+        return Err(refused(
+            "= with a noised time or fraction",
+            "it meets nobody's value: compare with >= or <=, or write the value down",
+        ));
+    }
     let whole = expr.clone();
     let mut held = Some(owned);
     let mut refusal = None;

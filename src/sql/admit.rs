@@ -11,7 +11,7 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion, TreeNodeVisitor},
     },
     logical_expr::{
-        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, Subquery, TableSource, WindowUDF,
         expr::ScalarFunction,
         planner::{ContextProvider, ExprPlanner},
     },
@@ -144,17 +144,31 @@ pub fn admit(
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
     let statement = dialect::spoken(statement)?;
+    let admitted = |statement| admit_as(statement, directory, today, parameters.clone(), limits);
+    match admitted(statement.clone()) {
+        // With the names and types that PostgreSQL would have given.
+        Err(refusal @ (Refusal::NotAQuestion { .. } | Refusal::UnknownColumn { .. })) => {
+            let (named, dated) = (dialect::named_as_postgres(statement.clone()), dialect::dated_literals(statement));
+            let both = dialect::named_as_postgres(dated.clone());
+            [named, dated, both].into_iter().find_map(|other| admitted(other).ok()).ok_or(refusal)
+        }
+        admitted => admitted,
+    }
+}
+
+/// Plans it as it is written.
+fn admit_as(
+    statement: Statement,
+    directory: &Directory,
+    today: NaiveDate,
+    parameters: Parameters,
+    limits: &Limits,
+) -> Result<Question, Refusal> {
     let world = World { directory, options: ConfigOptions::default() };
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
     let planned = |statement| SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement);
     let plan = match planned(statement.clone()) {
         Err(fault) if stands_twice(&fault) => planned(dialect::told_apart(statement)),
-        // Names and types that PostgreSQL would have given.
-        Err(fault) => {
-            let (named, dated) = (dialect::named_as_postgres(statement.clone()), dialect::dated_literals(statement));
-            let both = dialect::named_as_postgres(dated.clone());
-            [named, dated, both].into_iter().find_map(|other| planned(other).ok()).ok_or(fault)
-        }
         planned => planned,
     };
     let plan = plan.map_err(unplanned)?;
@@ -236,7 +250,16 @@ fn normalise(plan: LogicalPlan) -> Planned<LogicalPlan> {
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
         vec![Arc::new(ExtractEquijoinPredicate::new()), Arc::new(EliminateCrossJoin::new())];
     let context = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(false);
-    Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
+    let plan = Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?;
+    // The rules leave the subqueries of expressions out.
+    let inside = |node: LogicalPlan| match node {
+        LogicalPlan::Subquery(subquery) => {
+            let plan = normalise(Arc::unwrap_or_clone(subquery.subquery))?;
+            Ok(Transformed::yes(LogicalPlan::Subquery(Subquery { subquery: Arc::new(plan), ..subquery })))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    plan.transform_up(|node| node.map_subqueries(inside)).data()
 }
 
 fn within_limits(plan: &LogicalPlan, limits: &Limits) -> Result<(), Refusal> {

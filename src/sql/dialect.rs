@@ -68,9 +68,12 @@ impl VisitorMut for Spoken {
     type Break = Refusal;
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Refusal> {
-        if let Expr::CompoundFieldAccess { root, access_chain } = &*expr
-            && let Some(other) = calls::one_of_percentiles(root, access_chain).and_then(|text| parsed(&text))
-        {
+        // What its parts would hide once they are rewritten.
+        let text = match &*expr {
+            Expr::CompoundFieldAccess { root, access_chain } => calls::one_of_percentiles(root, access_chain),
+            other => calls::first_day(other),
+        };
+        if let Some(other) = text.and_then(|text| parsed(&text)) {
             *expr = other;
         }
         ControlFlow::Continue(())

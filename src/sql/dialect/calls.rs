@@ -79,6 +79,19 @@ pub(super) fn one_of_percentiles(root: &Expr, access: &[AccessExpr]) -> Option<S
     }
 }
 
+/// `DATEADD(month, DATEDIFF(month, 0, x), 0)`: the first day of a unit, as SQL Server has it without DATETRUNC.
+pub(super) fn first_day(expr: &Expr) -> Option<String> {
+    let Expr::Function(call) = expr else { return None };
+    let called = |call: &Function, wanted: &str| name(call).is_some_and(|name| name == wanted);
+    let outer = arguments(call).filter(|_| called(call, "dateadd"))?;
+    let [unit, count, zero] = outer.as_slice() else { return None };
+    let Expr::Function(between) = bare(count) else { return None };
+    let inner = arguments(between).filter(|_| called(between, "datediff"))?;
+    let [same, from, of] = inner.as_slice() else { return None };
+    let unit = unit_of(unit).filter(|unit| unit_of(same) == Some(*unit) && *unit != "week")?;
+    (whole(from) == Some(0) && whole(zero) == Some(0)).then(|| truncated(unit, of))?
+}
+
 /// The refusal of several percentiles in one array, and of counted rows, NULL where a join found none.
 pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
     let Expr::Function(call) = expr else { return None };
@@ -248,16 +261,6 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
             }
             _ => None,
         },
-        // The first day of a unit, as SQL Server has it without DATETRUNC.
-        ("dateadd", [unit, count, zero]) if whole(zero) == Some(0) => {
-            let Expr::Function(between) = bare(count) else { return None };
-            let arguments = super::arguments(between)?;
-            let ([inner, from, of], "datediff") = (arguments.as_slice(), super::name(between)?.as_str()) else {
-                return None;
-            };
-            let unit = unit_of(unit).filter(|unit| unit_of(inner) == Some(*unit) && *unit != "week")?;
-            (whole(from) == Some(0)).then(|| truncated(unit, of))?
-        }
         ("dateadd" | "date_add" | "timestampadd", [unit, count, date]) => moved(unit_of(unit)?, count, date),
         ("date_add" | "dateadd", [date, by]) => shifted(date, by, '+'),
         ("date_sub" | "datesub", [date, by]) => shifted(date, by, '-'),

@@ -44,10 +44,13 @@ impl VisitorMut for AsPostgres {
     }
 }
 
-/// What PostgreSQL calls a column without a name of its own; `None` where it has one, or none at all.
+/// What PostgreSQL calls a column without a name of its own; `None` where it has one.
 fn called(item: &SelectItem) -> Option<String> {
     match item {
-        SelectItem::UnnamedExpr(expr) if named(item).is_none() => Some(stem(expr)).filter(|stem| stem != NAMELESS),
+        SelectItem::UnnamedExpr(expr) if named(item).is_none() => match stem(expr) {
+            stem if stem == NAMELESS => Some("?column?".to_owned()),
+            stem => Some(stem),
+        },
         _ => None,
     }
 }

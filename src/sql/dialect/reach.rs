@@ -20,6 +20,15 @@ pub(super) fn nearer(query: &mut Query) {
     if equal.is_empty() {
         return;
     }
+    // What is equal to the same column is equal: `a.person_id = p.person_id AND b.person_id = p.person_id`.
+    for (place, (outer, inner)) in equal.iter().enumerate() {
+        let before = equal.iter().take(place).find(|(other, _)| other == outer);
+        if let (Some((_, first)), Some(condition)) = (before, &mut select.selection)
+            && let Some(more) = super::parsed(&format!("({condition}) AND {first} = {inner}"))
+        {
+            *condition = more;
+        }
+    }
     // Subqueries in FROM do not see the tables beside them.
     let mut nearer = Nearer { equal, depth: 0, declared: vec![] };
     let _ = VisitMut::visit(&mut select.selection, &mut nearer);

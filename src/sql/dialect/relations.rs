@@ -1,9 +1,9 @@
 //! How do other engines write lists, calendars, rows of values and limits?
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinConstraint, JoinOperator,
-    LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, Top,
-    TopQuantity, TypedString, Value,
+    ArrayElemTypeDef, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, JoinConstraint,
+    JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
+    Top, TopQuantity, TypedString, Value,
 };
 
 use super::{bare, text_of, whole};
@@ -122,10 +122,7 @@ pub(super) fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> 
             | "sequence") => of_call(name, &super::arguments(list)?),
             _ => None,
         },
-        ("unnest" | "explode", [Expr::Array(array)]) => {
-            let values: Vec<String> = array.elem.iter().map(ToString::to_string).collect();
-            (!values.is_empty() && values.len() <= ROWS_MAX).then_some(values)
-        }
+        ("unnest" | "explode", [list]) => members(list).filter(|values| values.len() <= ROWS_MAX),
         _ => None,
     }
 }
@@ -345,13 +342,28 @@ pub(super) fn none_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<
 }
 
 fn array(expr: &Expr) -> Option<String> {
-    match bare(expr) {
-        Expr::Array(array) if !array.elem.is_empty() => {
-            Some(array.elem.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    Some(members(expr)?.join(", "))
+}
+
+/// The members of `ARRAY[1, 2]`, of `ARRAY['2024-01-01']::date[]` and of `'{1, 2}'::int[]`.
+fn members(expr: &Expr) -> Option<Vec<String>> {
+    let found: Vec<String> = match bare(expr) {
+        Expr::Array(array) => array.elem.iter().map(ToString::to_string).collect(),
+        Expr::Cast { expr, data_type: DataType::Array(of), .. } => {
+            let (ArrayElemTypeDef::SquareBracket(of, None) | ArrayElemTypeDef::AngleBracket(of)) = of else {
+                return None;
+            };
+            let written = text_of(bare(expr)).and_then(|text| text.strip_prefix('{')?.strip_suffix('}'));
+            let members = match written {
+                Some(text) if text.contains(['"', '\\', '{']) => return None,
+                Some(text) => text.split(',').map(|part| format!("'{}'", part.trim().replace('\'', "''"))).collect(),
+                None => members(expr)?,
+            };
+            members.into_iter().map(|member| format!("CAST({member} AS {of})")).collect()
         }
-        Expr::Cast { expr, .. } => array(expr),
-        _ => None,
-    }
+        _ => return None,
+    };
+    (!found.is_empty()).then_some(found)
 }
 
 /// `(a, b) OVERLAPS (c, d)`: two spans share an instant; the end is no part of a span unless it is also its start.

@@ -115,6 +115,12 @@ fn what_other_engines_say_becomes_what_this_one_says() {
         ("a + INTERVAL '1 month - 1 day'", "a + INTERVAL '1 month -1 day'"),
         ("a COLLATE \"C\"", "a"),
         ("SYSDATE", "now()"),
+        ("DATEADD(month, DATEDIFF(month, 0, a), 0)", "CAST(date_trunc('month', a) AS DATE)"),
+        ("a::varchar(4)", "left(CAST(a AS VARCHAR), 4)"),
+        ("a ILIKE ANY (ARRAY['b%', '%c'])", "((a) ILIKE 'b%' OR (a) ILIKE '%c')"),
+        ("a = ANY ('{1, 2}'::int[])", "(a) IN (CAST('1' AS INT), CAST('2' AS INT))"),
+        ("(SELECT c.n FROM c WHERE c.i = v.i)", "(SELECT max(c.n) FROM c WHERE c.i = v.i)"),
+        ("(SELECT c.n FROM c WHERE c.i = 1)", "(SELECT c.n FROM c WHERE c.i = 1)"),
         ("a = ANY (ARRAY[1, 2])", "(a) IN (1, 2)"),
         ("a <> ALL (ARRAY[1, 2])", "(a) NOT IN (1, 2)"),
         ("(a, b) IN ((1, 2), (3, 4))", "(((a) = (1) AND (b) = (2)) OR ((a) = (3) AND (b) = (4)))"),
@@ -242,6 +248,10 @@ fn calendars_and_lists_are_written_out() {
              c.i))",
         ),
         (
+            "SELECT 1 FROM p WHERE EXISTS (SELECT 1 FROM a, b WHERE a.i = p.i AND b.i = p.i)",
+            "SELECT 1 FROM p WHERE EXISTS (SELECT 1 FROM a, b WHERE (a.i = p.i AND b.i = p.i) AND a.i = b.i)",
+        ),
+        (
             "SELECT * FROM (SELECT y, c, i FROM t) s PIVOT (COUNT(i) FOR c IN ([9201], [9203])) p",
             "SELECT * FROM (SELECT y, COUNT(i) FILTER (WHERE c = 9201) AS \"9201\", COUNT(i) FILTER (WHERE c = 9203) AS \
              \"9203\" FROM (SELECT y, c, i FROM t) AS s GROUP BY y) AS p",
@@ -280,6 +290,8 @@ fn laterals_windows_and_subqueries_that_mean_more_stay_as_they_were_written() {
         "WITH RECURSIVE c AS (SELECT a FROM t UNION ALL SELECT t.a FROM c JOIN t ON t.b = c.a) SELECT a FROM c",
         "SELECT * FROM t PIVOT (COUNT(i) FOR c IN (1)) p",
         "SELECT percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY a) FROM t",
+        "SELECT COUNT(t.*) FROM t",
+        "SELECT a FROM t INTERSECT ALL SELECT a FROM u",
     ] {
         assert_eq!(spoken_text(refused).expect_err(refused).code(), "function_not_allowed", "{refused}");
     }
@@ -323,6 +335,22 @@ fn columns_of_one_name_are_told_apart_by_a_number() {
         ("SELECT MAX('2020-01-01'::DATE) FROM t", "SELECT MAX('2020-01-01'::DATE) FROM t"),
     ] {
         assert_eq!(told_apart(written), meant);
+    }
+}
+
+#[test]
+fn columns_without_a_name_have_that_of_postgres() {
+    let named = |sql: &str| match parse(sql, &Limits::default()) {
+        Ok(Call::Ask(statement)) => named_as_postgres(*statement).to_string(),
+        other => panic!("{other:?}"),
+    };
+    for (written, meant) in [
+        ("SELECT a, COUNT(*)::INT FROM t ORDER BY 2", "SELECT a, COUNT(*)::INT AS \"count\" FROM t ORDER BY 2"),
+        ("SELECT x.min FROM (SELECT MIN(a) FROM t) x", "SELECT x.min FROM (SELECT MIN(a) AS \"min\" FROM t) x"),
+        ("SELECT a || b FROM t", "SELECT a || b AS \"?column?\" FROM t"),
+        ("SELECT SUM(a), SUM(b) FROM t", "SELECT SUM(a), SUM(b) FROM t"),
+    ] {
+        assert_eq!(named(written), meant);
     }
 }
 

@@ -154,6 +154,10 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "take it without ALL, or number the rows with ROW_NUMBER first",
         "ALL を付けないか、先に ROW_NUMBER で行に番号を付けてください",
     ),
+    (
+        "it meets nobody's value: compare with >= or <=, or write the value down",
+        "誰の値とも一致しません。>= や <= で比べるか、値を直接書いてください",
+    ),
     ("ask one percentile in each column", "パーセンタイルは一列に一つずつ書いてください"),
     (
         "name the columns of a subquery before PIVOT and the values after IN; or write SUM(...) FILTER (WHERE ...)",

@@ -29,6 +29,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("a subquery before IN", "IN の前のサブクエリ"),
     ("a subquery in an expression", "式の中のサブクエリ"),
     ("a subquery in this ON", "この ON の中のサブクエリ"),
+    ("= with a noised time or fraction", "ノイズを加えた時刻や小数との = による比較"),
     ("a subquery inside a correlated condition", "相関条件の中のサブクエリ"),
     ("a subquery that yields persons' rows", "個人の行を返すサブクエリ"),
     ("a subquery that yields rows of the records", "記録の行を返すサブクエリ"),

@@ -205,6 +205,50 @@ FROM person p JOIN death d ON d.person_id = p.person_id GROUP BY 1 ORDER BY 1;
 SELECT CONCAT((2024 - p.year_of_birth) / 10 * 10, '-', (2024 - p.year_of_birth) / 10 * 10 + 9) AS decade, COUNT(*) AS n
 FROM person p JOIN death d ON d.person_id = p.person_id GROUP BY 1 ORDER BY 1;
 
+-- name: mean between ends that CASE sets
+-- expect: answerable
+SELECT AVG(v) AS mean_ldl, MAX(v) AS highest FROM (
+  SELECT CASE WHEN value_as_number < 30 THEN 30 WHEN value_as_number > 250 THEN 250 ELSE value_as_number END AS v
+  FROM measurement WHERE value_as_number IS NOT NULL) x;
+
+-- name: two kinds of visit in one subquery
+-- expect: answerable
+SELECT COUNT(*) AS n FROM person p
+WHERE EXISTS (SELECT 1 FROM visit_occurrence a, visit_occurrence b
+              WHERE a.person_id = p.person_id AND b.person_id = p.person_id
+                AND a.visit_concept_id = 9202 AND b.visit_concept_id = 9201 AND b.visit_start_date > a.visit_end_date);
+-- plain:
+SELECT COUNT(*) AS n FROM person p
+WHERE p.person_id IN (SELECT a.person_id FROM visit_occurrence a JOIN visit_occurrence b ON b.person_id = a.person_id
+              WHERE a.visit_concept_id = 9202 AND b.visit_concept_id = 9201 AND b.visit_start_date > a.visit_end_date);
+
+-- name: months by the zero date
+-- expect: answerable
+SELECT DATEADD(month, DATEDIFF(month, 0, v.visit_start_date), 0) AS m, COUNT(*) AS n
+FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id WHERE p.year_of_birth < 1960 GROUP BY
+DATEADD(month, DATEDIFF(month, 0, v.visit_start_date), 0) ORDER BY m;
+-- plain:
+SELECT CAST(date_trunc('month', v.visit_start_date) AS DATE) AS m, COUNT(*) AS n
+FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id WHERE p.year_of_birth < 1960 GROUP BY 1 ORDER BY 1;
+
+-- name: observed on days of an array
+-- expect: answerable
+SELECT d.day, COUNT(o.person_id) AS observed
+FROM unnest(ARRAY['2019-01-01', '2020-01-01']::date[]) AS d(day)
+LEFT JOIN observation_period o ON d.day BETWEEN o.observation_period_start_date AND o.observation_period_end_date
+GROUP BY d.day ORDER BY 1;
+-- plain:
+SELECT d.day, COUNT(o.person_id) AS observed
+FROM (VALUES (DATE '2019-01-01'), (DATE '2020-01-01')) AS d(day)
+LEFT JOIN observation_period o ON d.day BETWEEN o.observation_period_start_date AND o.observation_period_end_date
+GROUP BY d.day ORDER BY 1;
+
+-- name: concepts of an array that is a text
+-- expect: public-only
+SELECT concept_id, concept_name FROM concept WHERE concept_id = ANY ('{8507, 8532}'::bigint[]) ORDER BY 1;
+-- plain:
+SELECT concept_id, concept_name FROM concept WHERE concept_id IN (8507, 8532) ORDER BY 1;
+
 -- name: classes in brackets
 -- expect: public-only
 SELECT TOP 3 [concept_class_id], COUNT(*) AS [n] FROM [concept] GROUP BY [concept_class_id] ORDER BY [n] DESC, [concept_class_id];
@@ -242,6 +286,10 @@ SELECT CAST(x AS VARCHAR) AS a, CAST(ROUND(x, 1) AS VARCHAR) AS b, LEFT(y, 3) AS
 -- name: rows of a table counted as a whole
 -- expect: must-refuse
 SELECT COUNT(d.*) FROM person p LEFT JOIN death d ON d.person_id = p.person_id;
+
+-- name: observed to the last day of all
+-- expect: must-refuse
+SELECT COUNT(*) FROM observation_period WHERE observation_period_end_date = (SELECT MAX(observation_period_end_date) FROM observation_period);
 
 -- name: multiplicities of common rows
 -- expect: must-refuse

@@ -165,7 +165,7 @@ SELECT gender_concept_id FROM person ORDER BY year_of_birth LIMIT 1;
 
 -- name: whoever was born first
 -- expect: must-refuse
--- code: rows_not_released
+-- code: function_not_allowed
 SELECT p.* FROM person p WHERE p.birth_datetime = (SELECT MIN(birth_datetime) FROM person);
 
 -- name: persons who share a birthday
