@@ -95,7 +95,7 @@ impl VisitorMut for Spoken {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
-        if let Some(refusal) = relations::unknown_sets(&query.body) {
+        if let Some(refusal) = relations::unknown_sets(&query.body).or_else(|| relations::unknown_ties(query)) {
             return ControlFlow::Break(refusal);
         }
         match recursions::written_out(query) {
@@ -119,6 +119,7 @@ impl VisitorMut for Spoken {
         relations::rows_in_where(select);
         relations::apply_as_lateral(select);
         laterals::any_row(select);
+        laterals::of_aggregates(select);
         laterals::views(select);
         relations::keys_by_number(select);
         keys::fixed_by_person(select);

@@ -1,8 +1,8 @@
 //! Which functions and casts do other engines have under another name or in another order?
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CharacterLength, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Subscript,
+    AccessExpr, BinaryOperator, CharacterLength, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Subscript,
 };
 
 use super::{
@@ -94,6 +94,12 @@ pub(super) fn first_day(expr: &Expr) -> Option<String> {
 
 /// The refusal of several percentiles in one array, and of counted rows, NULL where a join found none.
 pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
+    if let Expr::BinaryOp { op, .. } = expr
+        && let BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap = op
+    {
+        let hint = "ask for members with EXISTS or IN, and for days with OVERLAPS".to_owned();
+        return Some(Refusal::FunctionNotAllowed { name: op.to_string(), hint });
+    }
     let Expr::Function(call) = expr else { return None };
     let name = call.name.to_string().to_ascii_lowercase();
     if let FunctionArguments::List(list) = &call.args

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator, LimitClause,
-    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit,
-    VisitMut, Visitor, VisitorMut, visit_expressions,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
+    LimitClause, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    Visit, VisitMut, Visitor, VisitorMut, visit_expressions,
 };
 
 use super::{bare, whole};
@@ -177,6 +177,103 @@ pub(super) fn any_row(select: &mut Select) {
             }
         }
     }
+}
+
+/// In a LATERAL side that aggregates, HAVING keeps its one row or leaves NULL, and a FILTER that reads the row before it is
+/// a condition of a side of its own: the engine moves conditions, and neither of these.
+pub(super) fn of_aggregates(select: &mut Select) {
+    for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+        let left = matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
+        if let TableFactor::Derived { lateral: true, subquery, .. } = &mut join.relation
+            && left
+            && on_true(&join.join_operator)
+            && let SetExpr::Select(inner) = subquery.body.as_mut()
+            && ungrouped(inner)
+        {
+            without_having(inner);
+        }
+    }
+    let wildcard = select.projection.iter().any(|item| expression(item).is_none());
+    let names = table_names(select);
+    let mut place = 0;
+    while let (false, Some(from)) = (wildcard, select.from.first_mut()) {
+        let Some(join) = from.joins.get(place) else { return };
+        place += 1;
+        let Some((table, sides)) = apart(join) else { continue };
+        if names.iter().filter(|name| same(name, &table)).count() != 1 {
+            continue;
+        }
+        let columns: Vec<(Ident, Expr)> = sides
+            .iter()
+            .map(|(column, side, _)| (column.clone(), Expr::CompoundIdentifier(vec![side.clone(), column.clone()])))
+            .collect();
+        from.joins.splice(place - 1..place, sides.into_iter().map(|(_, _, join)| join));
+        // A name alone stays: it is that of a column of one of the sides.
+        let _ = VisitMut::visit(select, &mut Written { table: &table, columns: &columns, depth: 1 });
+    }
+}
+
+fn ungrouped(select: &Select) -> bool {
+    let keys = matches!(&select.group_by, GroupByExpr::Expressions(keys, sets) if keys.is_empty() && sets.is_empty());
+    keys && select.distinct.is_none() && select.qualify.is_none()
+}
+
+fn without_having(select: &mut Select) {
+    let Some(condition) = select.having.clone() else { return };
+    let mut items = vec![];
+    for item in &select.projection {
+        let (Some(expr), Some(alias)) = (expression(item), item_name(item)) else { return };
+        let Some(expr) = super::parsed(&format!("CASE WHEN {condition} THEN {expr} END")) else { return };
+        items.push(SelectItem::ExprWithAlias { expr, alias });
+    }
+    select.projection = items;
+    select.having = None;
+}
+
+/// A side for each aggregate of a LATERAL one, with its FILTER in WHERE: the column, the name of the side and the join.
+fn apart(join: &Join) -> Option<(Ident, Vec<(Ident, Ident, Join)>)> {
+    let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = &join.relation else { return None };
+    let SetExpr::Select(inner) = subquery.body.as_ref() else { return None };
+    let plain = ungrouped(inner) && inner.having.is_none() && subquery.order_by.is_none() && subquery.with.is_none();
+    if !plain || !on_true(&join.join_operator) || subquery.limit_clause.is_some() || !alias.columns.is_empty() {
+        return None;
+    }
+    let here = table_names(inner);
+    let outward = |filter: &Expr| {
+        let mut outward = false;
+        let _ = visit_expressions(filter, |e| {
+            if let Expr::CompoundIdentifier(parts) = e
+                && let Some(table) = parts.first()
+            {
+                outward |= !here.iter().any(|name| same(name, table));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        outward
+    };
+    let mut sides = vec![];
+    let mut any = false;
+    for (place, item) in inner.projection.iter().enumerate() {
+        let (Some(Expr::Function(call)), Some(column)) = (expression(item), item_name(item)) else { return None };
+        let (mut call, mut select) = (call.clone(), inner.clone());
+        if let Some(filter) = call.filter.take_if(|filter| outward(filter)) {
+            any = true;
+            let text = match &select.selection {
+                Some(condition) => format!("({condition}) AND ({filter})"),
+                None => filter.to_string(),
+            };
+            select.selection = Some(super::parsed(&text)?);
+        }
+        select.projection = vec![SelectItem::ExprWithAlias { expr: Expr::Function(call), alias: column.clone() }];
+        let side = Ident::new(format!("__sekisho_side_{place}_{}", alias.name.value));
+        let mut one = join.clone();
+        if let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut one.relation {
+            subquery.body = Box::new(SetExpr::Select(select));
+            alias.name = side.clone();
+        }
+        sides.push((column, side, one));
+    }
+    any.then(|| (alias.name.clone(), sides))
 }
 
 /// Whether it takes one row of a plain selection, whichever.

@@ -39,6 +39,17 @@ pub(super) fn unknown_sets(body: &SetExpr) -> Option<Refusal> {
     unknown_sets(left).or_else(|| unknown_sets(right))
 }
 
+/// The refusal of as many rows as share the last place.
+pub(super) fn unknown_ties(query: &Query) -> Option<Refusal> {
+    let top = match query.body.as_ref() {
+        SetExpr::Select(select) => select.top.as_ref().is_some_and(|top| top.with_ties || top.percent),
+        _ => false,
+    };
+    let fetch = query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties || fetch.percent);
+    let hint = "number the rows with RANK() OVER (ORDER BY ...) in a subquery, and take the first".to_owned();
+    (top || fetch).then(|| Refusal::FunctionNotAllowed { name: "WITH TIES".to_owned(), hint })
+}
+
 /// The refusal of views that list what is no literal, as Spark writes them.
 pub(super) fn unknown_views(select: &Select) -> Option<Refusal> {
     let hint = "list its values in FROM with VALUES or generate_series".to_owned();

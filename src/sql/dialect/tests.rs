@@ -248,6 +248,18 @@ fn calendars_and_lists_are_written_out() {
              c.i))",
         ),
         (
+            "SELECT x.n FROM t LEFT JOIN LATERAL (SELECT COUNT(*) AS n FROM u WHERE u.c = t.c HAVING COUNT(*) > 1) x ON true",
+            "SELECT x.n FROM t LEFT JOIN LATERAL (SELECT CASE WHEN COUNT(*) > 1 THEN COUNT(*) END AS n FROM u WHERE u.c = \
+             t.c) x ON true",
+        ),
+        (
+            "SELECT x.n + x.m FROM t LEFT JOIN LATERAL (SELECT COUNT(*) AS n, MAX(u.a) FILTER (WHERE u.d > t.d) AS m FROM u \
+             WHERE u.c = t.c) x ON true",
+            "SELECT __sekisho_side_0_x.n + __sekisho_side_1_x.m FROM t LEFT JOIN LATERAL (SELECT COUNT(*) AS n FROM u WHERE \
+             u.c = t.c) __sekisho_side_0_x ON true LEFT JOIN LATERAL (SELECT MAX(u.a) AS m FROM u WHERE (u.c = t.c) AND \
+             (u.d > t.d)) __sekisho_side_1_x ON true",
+        ),
+        (
             "SELECT 1 FROM p WHERE EXISTS (SELECT 1 FROM a, b WHERE a.i = p.i AND b.i = p.i)",
             "SELECT 1 FROM p WHERE EXISTS (SELECT 1 FROM a, b WHERE (a.i = p.i AND b.i = p.i) AND a.i = b.i)",
         ),
@@ -292,6 +304,9 @@ fn laterals_windows_and_subqueries_that_mean_more_stay_as_they_were_written() {
         "SELECT percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY a) FROM t",
         "SELECT COUNT(t.*) FROM t",
         "SELECT a FROM t INTERSECT ALL SELECT a FROM u",
+        "SELECT TOP 3 WITH TIES a FROM t ORDER BY a",
+        "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
+        "SELECT a @> b FROM t",
     ] {
         assert_eq!(spoken_text(refused).expect_err(refused).code(), "function_not_allowed", "{refused}");
     }

@@ -158,6 +158,14 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "it meets nobody's value: compare with >= or <=, or write the value down",
         "誰の値とも一致しません。>= や <= で比べるか、値を直接書いてください",
     ),
+    (
+        "number the rows with RANK() OVER (ORDER BY ...) in a subquery, and take the first",
+        "サブクエリで RANK() OVER (ORDER BY ...) により順位を付け、上位を取ってください",
+    ),
+    (
+        "ask for members with EXISTS or IN, and for days with OVERLAPS",
+        "要素は EXISTS か IN、期間は OVERLAPS で比べてください",
+    ),
     ("ask one percentile in each column", "パーセンタイルは一列に一つずつ書いてください"),
     (
         "name the columns of a subquery before PIVOT and the values after IN; or write SUM(...) FILTER (WHERE ...)",

@@ -249,6 +249,23 @@ SELECT concept_id, concept_name FROM concept WHERE concept_id = ANY ('{8507, 853
 -- plain:
 SELECT concept_id, concept_name FROM concept WHERE concept_id IN (8507, 8532) ORDER BY 1;
 
+-- name: procedures before and after a diagnosis, by a lateral
+-- expect: answerable
+WITH dx AS (SELECT person_id, MIN(condition_start_date) AS d FROM condition_occurrence GROUP BY 1)
+SELECT COUNT(*) AS n, SUM(CASE WHEN x.n_before > 0 THEN 1 ELSE 0 END) AS before, COUNT(y.n) AS repeated
+FROM dx
+LEFT JOIN LATERAL (
+  SELECT COUNT(*) FILTER (WHERE po.procedure_date < dx.d) AS n_before, COUNT(*) FILTER (WHERE po.procedure_date >= dx.d) AS n_after
+  FROM procedure_occurrence po WHERE po.person_id = dx.person_id) x ON TRUE
+LEFT JOIN LATERAL (
+  SELECT COUNT(*) AS n FROM procedure_occurrence po WHERE po.person_id = dx.person_id HAVING COUNT(*) > 1) y ON TRUE;
+-- plain:
+WITH dx AS (SELECT person_id, MIN(condition_start_date) AS d FROM condition_occurrence GROUP BY 1),
+     c AS (SELECT dx.person_id, SUM(CASE WHEN po.procedure_date < dx.d THEN 1 ELSE 0 END) AS b, COUNT(*) AS n
+           FROM dx JOIN procedure_occurrence po ON po.person_id = dx.person_id GROUP BY 1)
+SELECT COUNT(*) AS n, SUM(CASE WHEN c.b > 0 THEN 1 ELSE 0 END) AS before, SUM(CASE WHEN c.n > 1 THEN 1 ELSE 0 END) AS repeated
+FROM dx LEFT JOIN c ON c.person_id = dx.person_id;
+
 -- name: classes in brackets
 -- expect: public-only
 SELECT TOP 3 [concept_class_id], COUNT(*) AS [n] FROM [concept] GROUP BY [concept_class_id] ORDER BY [n] DESC, [concept_class_id];
