@@ -8,6 +8,7 @@ use datafusion::{
         Case, Expr,
         expr::{AggregateFunction, AggregateFunctionParams, Sort},
         lit,
+        utils::split_conjunction,
     },
     sql::unparser::expr_to_sql,
 };
@@ -17,6 +18,7 @@ use super::{
     expression::{Scope, Total, refused, short_enough},
     facts::{Facts, Origin, PLAIN_BYTES, is_text, number},
     grid::Grid,
+    narrowing::between,
     numbers::{Around, Number, as_number, both_present, cast, count_of_time, in_units, without_nan},
     partial::{Kind, Partial, Rank},
     release_point::{Axis, Output},
@@ -46,14 +48,16 @@ pub(super) struct Parts {
     /// How many bytes the texts among them have at most.
     pub(super) text_bytes: u64,
     pub(super) partials: Vec<Partial>,
+    /// What all rows have passed.
+    passed: Vec<Expr>,
     limits: Limits,
 }
 
 const ACCEPTED: &str = "use COUNT, SUM, AVG, MIN, MAX, MEDIAN, PERCENTILE_CONT, VAR, STDDEV, COVAR, CORR or REGR_*";
 
 impl Parts {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { columns: vec![], text_bytes: 0, partials: vec![], limits }
+    pub(super) fn new(limits: Limits, passed: Vec<Expr>) -> Self {
+        Self { columns: vec![], text_bytes: 0, partials: vec![], passed, limits }
     }
 
     fn column(&mut self, expr: Expr) -> usize {
@@ -86,12 +90,17 @@ impl Parts {
             return Err(refused(name, "without ORDER BY or RESPECT NULLS"));
         }
         let scope = input.scope();
-        // Rows that FILTER leaves out are not seen: what it says of a value bounds the value.
+        // Rows that WHERE and FILTER leave out are not seen: what they say of a value bounds the value.
+        let mut passed = self.passed.clone();
+        passed.extend(filter.iter().flat_map(|filter| split_conjunction(filter)).cloned());
         let seen = |expr: &Expr, all: Facts| {
             let condition = filter.as_deref().filter(|_| !all.key && !all.person);
-            condition
+            let facts = condition
                 .and_then(|condition| scope.where_true(condition, expr))
-                .map_or(all.clone(), |known| known.within(&all))
+                .map_or(all.clone(), |known| known.within(&all));
+            let Some(known) = between(&passed, expr) else { return facts };
+            let range = facts.range.map_or(Some(known), |range| range.intersect(known));
+            Facts { range: range.or(facts.range), origin: Origin::Question, ..facts }
         };
         let filter = match filter {
             Some(condition) => Some(self.column(scope.total(condition)?.expr)),

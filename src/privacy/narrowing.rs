@@ -2,8 +2,8 @@
 
 use datafusion::{
     arrow::datatypes::{DataType, TimeUnit},
-    common::{DFSchema, ScalarValue},
-    logical_expr::{BinaryExpr, Expr, Operator},
+    common::{DFSchema, JoinType, ScalarValue},
+    logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, utils::split_conjunction},
 };
 
 use super::{
@@ -43,6 +43,62 @@ pub(super) fn narrow(predicate: &Expr, schema: &DFSchema, facts: &mut [Facts]) {
             }
         }
         _ => {}
+    }
+}
+
+/// The conditions that all rows of `plan` have passed, as far down as its columns have the same names.
+pub(super) fn passed(plan: &LogicalPlan) -> Vec<Expr> {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let mut all = passed(&filter.input);
+            all.extend(split_conjunction(&filter.predicate).into_iter().cloned());
+            all
+        }
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::Inner => passed(&join.left).into_iter().chain(passed(&join.right)).collect(),
+            JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => passed(&join.left),
+            JoinType::Right => passed(&join.right),
+            _ => vec![],
+        },
+        _ => vec![],
+    }
+}
+
+/// Between which literals `expr`, whatever it computes, lies where all of `conditions` are true.
+pub(super) fn between(conditions: &[Expr], expr: &Expr) -> Option<Range> {
+    let wanted = uncast(expr);
+    if matches!(wanted, Expr::Column(_) | Expr::Literal(..)) {
+        return None;
+    }
+    let all = Range { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
+    let side = |op: Operator, value: f64| match op {
+        _ if value.is_nan() => all,
+        Operator::Lt | Operator::LtEq => Range { hi: value, ..all },
+        Operator::Gt | Operator::GtEq => Range { lo: value, ..all },
+        Operator::Eq => Range { lo: value, hi: value },
+        _ => all,
+    };
+    let of = |condition: &Expr| match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (literal(left), literal(right)) {
+            (None, Some(value)) if uncast(left) == wanted => side(*op, value),
+            (Some(value), None) if uncast(right) == wanted => op.swap().map_or(all, |op| side(op, value)),
+            _ => all,
+        },
+        Expr::Between(between) if !between.negated && uncast(&between.expr) == wanted => {
+            let known = |end: &Expr| literal(end).filter(|value| !value.is_nan());
+            let (low, high) = (known(&between.low), known(&between.high));
+            Range { lo: low.unwrap_or(all.lo), hi: high.unwrap_or(all.hi) }
+        }
+        _ => all,
+    };
+    let found = conditions.iter().map(of).try_fold(all, Range::intersect)?;
+    (found.lo.is_finite() || found.hi.is_finite()).then_some(found)
+}
+
+fn uncast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) if cast.field.data_type().is_numeric() => uncast(&cast.expr),
+        other => other,
     }
 }
 
@@ -157,5 +213,31 @@ fn literal(expr: &Expr) -> Option<f64> {
         },
         Expr::Negative(inner) => literal(inner).map(|v| -v),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{cast, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn what_is_computed_lies_where_conditions_say_of_the_same_and_of_nothing_else() {
+        let stay = || col("t.e") - col("t.s");
+        let widened = || cast(stay(), DataType::Float64);
+        let range = |lo, hi| Some(Range { lo, hi });
+        for (conditions, expected) in [
+            (vec![widened().between(lit(0), lit(60))], range(0.0, 60.0)),
+            (vec![stay().gt_eq(lit(1)), lit(9).gt(stay())], range(1.0, 9.0)),
+            (vec![stay().lt(lit(5))], range(f64::NEG_INFINITY, 5.0)),
+            (vec![stay().gt(lit(3)), stay().lt(lit(2))], None),
+            (vec![stay().not_between(lit(0), lit(60)), stay().not_eq(lit(1))], None),
+            (vec![stay().lt(lit(f64::NAN)), stay().lt(col("t.x"))], None),
+            (vec![(col("t.s") - col("t.e")).lt(lit(5)), stay().lt(lit(5)).or(lit(true))], None),
+        ] {
+            assert_eq!(between(&conditions, &widened()), expected, "{conditions:?}");
+        }
+        assert_eq!(between(&[col("t.e").lt(lit(5))], &col("t.e")), None, "columns are narrowed by themselves");
     }
 }

@@ -17,6 +17,7 @@ use super::{
     expression::refused,
     facts::{Facts, Origin, short_rows},
     group_keys::public_groups,
+    narrowing,
     partial::{Kind, Partial},
     placeholder,
     statistics::Statistic,
@@ -141,15 +142,17 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
     let mut public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
     let spelled = keys.iter().all(|(facts, _)| facts.spelled == (true, true));
+    let passed = narrowing::passed(&aggregate.input);
     let asked = |cells: Option<u64>| {
-        let mut parts = Parts::new(Limits {
+        let limits = Limits {
             rows_per_group,
             distinct_values: u64::from(walk.asked.distinct_values.unwrap_or(input.defaults.distinct_values).max(1)),
             distinct_origin: if walk.asked.distinct_values.is_some() { Origin::Question } else { Origin::Catalogue },
             rows_max: input.rows_max.max(1),
             population_max: walk.bounds.population_max,
             candidates_max: candidates_max(cells),
-        });
+        };
+        let mut parts = Parts::new(limits, passed.clone());
         parts.columns.clone_from(&key_columns);
         let mut outputs: Vec<Output> = (0..keys.len()).map(Output::Key).collect();
         for expr in &aggregate.aggr_expr {

@@ -154,6 +154,12 @@ async fn bounds_of_a_mean_come_from_where_or_from_least_and_greatest() {
     assert!((clamped.numbers("a")[0].unwrap() - exact).abs() < 0.15, "{:?} {exact}", clamped.numbers("a"));
     let exact = true_number(&weighted("value_as_number", "AND value_as_number BETWEEN 3 AND 15")).await;
     assert!((cut.numbers("a")[0].unwrap() - exact).abs() < 0.15, "{:?} {exact}", cut.numbers("a"));
+    // Of what is computed as well.
+    let doubled = format!("SELECT AVG(value_as_number * 2) AS a {from} AND value_as_number * 2 BETWEEN 6 AND 30");
+    let doubled = asker.ask(&doubled).await.numbers("a")[0].unwrap();
+    assert!((doubled - 2.0 * exact).abs() < 0.3, "{doubled} {exact}");
+    let other = format!("SELECT AVG(value_as_number * 3) AS a {from} AND value_as_number * 2 BETWEEN 6 AND 30");
+    assert_eq!(asker.refusal(&other).await.code(), "bound_missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
