@@ -234,7 +234,7 @@ impl Alone<'_> {
             Some(value) => self.is_null(value),
             None => case.when_then_expr.iter().all(|(condition, _)| self.fails(condition)),
         };
-        none_holds.then(|| case.else_expr.as_deref())
+        none_holds.then_some(case.else_expr.as_deref())
     }
 }
 

@@ -141,11 +141,9 @@ pub(super) fn end_of_month(date: &Expr) -> String {
 pub(in crate::sql) fn dated_literals(mut statement: Statement) -> Statement {
     let _ = visit_expressions_mut(&mut statement, |expr| {
         let day = |expr: &mut Expr| {
-            let is_text = text_of(bare(expr)).is_some();
-            if let (true, Some(day)) = (is_text, Some(dated(expr)).filter(|text| text.starts_with("DATE '"))) {
-                if let Some(day) = super::parsed(&day) {
-                    *expr = day;
-                }
+            let day = Some(dated(expr)).filter(|day| day.starts_with("DATE '") && text_of(bare(expr)).is_some());
+            if let Some(day) = day.and_then(|day| super::parsed(&day)) {
+                *expr = day;
             }
         };
         match expr {

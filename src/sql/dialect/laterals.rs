@@ -205,9 +205,9 @@ pub(super) fn of_aggregates(select: &mut Select) {
         }
         let columns: Vec<(Ident, Expr)> = sides
             .iter()
-            .map(|(column, side, _)| (column.clone(), Expr::CompoundIdentifier(vec![side.clone(), column.clone()])))
+            .map(|side| (side.column.clone(), Expr::CompoundIdentifier(vec![side.name.clone(), side.column.clone()])))
             .collect();
-        from.joins.splice(place - 1..place, sides.into_iter().map(|(_, _, join)| join));
+        from.joins.splice(place - 1..place, sides.into_iter().map(|side| side.join));
         // A name alone stays: it is that of a column of one of the sides.
         let _ = VisitMut::visit(select, &mut Written { table: &table, columns: &columns, depth: 1 });
     }
@@ -230,8 +230,15 @@ fn without_having(select: &mut Select) {
     select.having = None;
 }
 
-/// A side for each aggregate of a LATERAL one, with its FILTER in WHERE: the column, the name of the side and the join.
-fn apart(join: &Join) -> Option<(Ident, Vec<(Ident, Ident, Join)>)> {
+/// One of the sides that a LATERAL one is cut into.
+struct Apart {
+    column: Ident,
+    name: Ident,
+    join: Join,
+}
+
+/// A side for each aggregate of a LATERAL one, with its FILTER in WHERE; and the name of the one.
+fn apart(join: &Join) -> Option<(Ident, Vec<Apart>)> {
     let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = &join.relation else { return None };
     let SetExpr::Select(inner) = subquery.body.as_ref() else { return None };
     let plain = ungrouped(inner) && inner.having.is_none() && subquery.order_by.is_none() && subquery.with.is_none();
@@ -268,10 +275,10 @@ fn apart(join: &Join) -> Option<(Ident, Vec<(Ident, Ident, Join)>)> {
         let side = Ident::new(format!("__sekisho_side_{place}_{}", alias.name.value));
         let mut one = join.clone();
         if let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut one.relation {
-            subquery.body = Box::new(SetExpr::Select(select));
+            *subquery.body = SetExpr::Select(select);
             alias.name = side.clone();
         }
-        sides.push((column, side, one));
+        sides.push(Apart { column, name: side, join: one });
     }
     any.then(|| (alias.name.clone(), sides))
 }

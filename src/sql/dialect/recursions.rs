@@ -25,7 +25,7 @@ pub(super) fn written_out(query: &mut Query) -> Result<(), Refusal> {
         let values = counted(cte).and_then(|text| super::parsed_query(&text));
         let hint = "list days and numbers with generate_series, and ancestors with concept_ancestor".to_owned();
         let refused = Refusal::FunctionNotAllowed { name: "WITH RECURSIVE".to_owned(), hint };
-        cte.query = Box::new(values.ok_or(refused)?);
+        *cte.query = values.ok_or(refused)?;
     }
     with.recursive = false;
     Ok(())
