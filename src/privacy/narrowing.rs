@@ -97,7 +97,7 @@ pub(super) fn between(conditions: &[Expr], expr: &Expr) -> Option<Range> {
 
 fn uncast(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Cast(cast) if cast.field.data_type().is_numeric() => uncast(&cast.expr),
+        Expr::Cast(cast) if is_wide(cast.field.data_type()) => uncast(&cast.expr),
         other => other,
     }
 }
@@ -182,16 +182,21 @@ fn counted(expr: &Expr, schema: &DFSchema) -> bool {
                 f.data_type().is_integer() || *f.data_type() == DataType::Date32 || *f.data_type() == micros
             })
         }
-        Expr::Cast(cast) => cast.field.data_type().is_numeric() && counted(&cast.expr, schema),
+        Expr::Cast(cast) => is_wide(cast.field.data_type()) && counted(&cast.expr, schema),
         _ => false,
     }
+}
+
+/// Whether every number that columns hold is one of these too: a cast to it makes none NULL.
+fn is_wide(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int64 | DataType::Float64)
 }
 
 /// The facts of a bare column, also one that the engine has cast to a wider number to compare it.
 fn of<'a>(expr: &Expr, schema: &DFSchema, facts: &'a mut [Facts]) -> Option<&'a mut Facts> {
     match expr {
         Expr::Column(column) => schema.maybe_index_of_column(column).and_then(|i| facts.get_mut(i)),
-        Expr::Cast(cast) if cast.field.data_type().is_numeric() => match cast.expr.as_ref() {
+        Expr::Cast(cast) if is_wide(cast.field.data_type()) => match cast.expr.as_ref() {
             Expr::Column(column) => {
                 let index = schema.maybe_index_of_column(column)?;
                 let from = schema.fields().get(index)?.data_type();

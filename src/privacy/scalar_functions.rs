@@ -5,7 +5,10 @@ use std::sync::Arc;
 use chrono::format::{Fixed, Item, StrftimeItems};
 use datafusion::{
     arrow::datatypes::DataType,
-    common::ScalarValue,
+    common::{
+        ScalarValue,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{
         BinaryExpr, Case, Expr, Operator, ScalarUDF,
         expr::{Like, ScalarFunction},
@@ -52,6 +55,7 @@ pub(super) fn total(function: &Arc<ScalarUDF>, mut arguments: Vec<(Total, DataTy
         true => Arc::clone(function),
         false => guarded(function),
     };
+    short_where_doubled(name, &arguments)?;
     let argument = |(a, data_type): (Total, DataType)| match name {
         "abs" => not_least(a.expr, &data_type),
         // The engine fails where a root or a logarithm does not exist.
@@ -498,6 +502,24 @@ fn null_where(op: Operator, expr: Expr, data_type: &DataType) -> Expr {
     let null = Box::new(Expr::Literal(null, None));
     Expr::Case(Case::new(None, vec![(Box::new(outside), null)], Some(Box::new(expr))))
 }
+
+/// What stands there twice, before it fails and where it does not, is short: nested, it would double at every level.
+fn short_where_doubled(name: &str, arguments: &[(Total, DataType)]) -> Result<(), Refusal> {
+    let mut nodes = 0_usize;
+    for (argument, _) in arguments.iter().filter(|_| matches!(name, "abs" | "sqrt" | "ln" | "log10" | "log2")) {
+        let _ = argument.expr.apply(|_| {
+            nodes += 1;
+            Ok(if nodes > DOUBLED_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+    }
+    match nodes <= DOUBLED_MAX {
+        true => Ok(()),
+        false => Err(Refusal::TooComplex { limit: "roots and logarithms of shorter expressions".to_owned() }),
+    }
+}
+
+/// The nodes of what a root or a logarithm is taken of.
+const DOUBLED_MAX: usize = 512;
 
 fn not_negative(arguments: &[(Total, DataType)], index: usize) -> bool {
     match arguments.get(index).map(|(a, _)| &a.expr) {

@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::{
     ast::{
         Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, Statement, TableFactor, Value,
-        VisitMut, VisitorMut,
+        VisitMut, VisitorMut, visit_expressions,
     },
     parser::Parser,
 };
@@ -56,13 +56,33 @@ const TEXT_MAX: usize = 8192;
 /// # Errors
 /// [`Refusal`] for what the engine would read as something else than its writer means.
 pub(super) fn spoken(mut statement: Statement) -> Result<Statement, Refusal> {
-    match VisitMut::visit(&mut statement, &mut Spoken) {
+    match VisitMut::visit(&mut statement, &mut Spoken { left: WRITTEN_MAX }) {
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
     }
 }
 
-struct Spoken;
+/// How much all rewritings of a statement may write: bytes of text, or as many for each node that is copied.
+const WRITTEN_MAX: usize = 1 << 20;
+
+struct Spoken {
+    left: usize,
+}
+
+impl Spoken {
+    /// Takes from what may be written.
+    fn spend(&mut self, bytes: usize) -> ControlFlow<Refusal> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                ControlFlow::Continue(())
+            }
+            None => {
+                ControlFlow::Break(Refusal::TooComplex { limit: "fewer lists and shorter repeated expressions".into() })
+            }
+        }
+    }
+}
 
 impl VisitorMut for Spoken {
     type Break = Refusal;
@@ -88,8 +108,11 @@ impl VisitorMut for Spoken {
         {
             return ControlFlow::Break(refusal);
         }
-        if let Some(other) = rewritten(expr) {
-            *expr = other;
+        if let Some(text) = rewritten(expr) {
+            self.spend(text.len())?;
+            if let Some(other) = parsed(&text) {
+                *expr = other;
+            }
         }
         ControlFlow::Continue(())
     }
@@ -99,7 +122,7 @@ impl VisitorMut for Spoken {
             return ControlFlow::Break(refusal);
         }
         match recursions::written_out(query) {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(bytes) => self.spend(bytes),
             Err(refusal) => ControlFlow::Break(refusal),
         }
     }
@@ -109,8 +132,11 @@ impl VisitorMut for Spoken {
             return ControlFlow::Break(refusal);
         }
         let text = relations::listed(relation).or_else(|| pivots::as_aggregates(relation));
-        if let Some(other) = text.and_then(|text| parsed_table(&text)) {
-            *relation = other;
+        if let Some(text) = text {
+            self.spend(text.len())?;
+            if let Some(other) = parsed_table(&text) {
+                *relation = other;
+            }
         }
         relations::unknown(relation).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
@@ -120,26 +146,26 @@ impl VisitorMut for Spoken {
         relations::apply_as_lateral(select);
         laterals::any_row(select);
         laterals::of_aggregates(select);
-        laterals::views(select);
-        relations::keys_by_number(select);
+        self.spend(laterals::views(select))?;
+        self.spend(relations::keys_by_number(select))?;
         keys::fixed_by_person(select);
         windows::as_groups(select);
-        series::from_select(select);
+        self.spend(series::from_select(select))?;
         relations::unknown_views(select).map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
         relations::fetch_as_limit(query);
         relations::top_as_limit(query);
-        laterals::columns(query);
+        self.spend(laterals::columns(query))?;
         reach::nearer(query);
         keys::in_the_answer(query);
         ControlFlow::Continue(())
     }
 }
 
-fn rewritten(expr: &Expr) -> Option<Expr> {
-    let text = match expr {
+fn rewritten(expr: &Expr) -> Option<String> {
+    Some(match expr {
         Expr::Function(call) => calls::rewritten(call)?,
         Expr::Extract { field, expr, .. } => dates::extracted(field, expr)?,
         Expr::BinaryOp { left, op, right } => {
@@ -162,8 +188,17 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
         Expr::AnyOp { left, compare_op, right, .. } => relations::any_of(left, compare_op, right)?,
         Expr::AllOp { left, compare_op, right } => relations::none_of(left, compare_op, right)?,
         _ => return None,
-    };
-    parsed(&text)
+    })
+}
+
+/// The nodes of `expr`.
+fn size(expr: &Expr) -> usize {
+    let mut nodes = 0;
+    let _ = visit_expressions(expr, |_| {
+        nodes += 1;
+        ControlFlow::<()>::Continue(())
+    });
+    nodes
 }
 
 /// `text` as an expression; `None` where it is too long or none.

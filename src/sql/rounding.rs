@@ -9,12 +9,12 @@ use datafusion::{
         Result, ScalarValue,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
-    functions::math::expr_fn::{abs, floor, round},
-    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast, lit, try_cast, utils::merge_schema, when},
+    functions::{
+        math::expr_fn::round,
+        string::expr_fn::{replace, rtrim},
+    },
+    logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, Operator, TryCast, binary_expr, lit, utils::merge_schema},
 };
-
-/// Below it every whole number is a double of its own.
-const WHOLE_MAX: f64 = 1e15;
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
@@ -63,11 +63,9 @@ pub(super) fn rounded(plan: LogicalPlan) -> Result<LogicalPlan> {
                 Expr::Cast(cast)
                     if is_text(cast.field.data_type()) && fraction(&cast.expr) && !to_places(&cast.expr) =>
                 {
-                    let number = cast.expr.as_ref().clone();
-                    let is_whole = number.clone().eq(floor(number.clone())).and(abs(number.clone()).lt(lit(WHOLE_MAX)));
-                    let digits = try_cast(number, DataType::Int64);
-                    let digits = Expr::Cast(Cast { expr: Box::new(digits), ..cast.clone() });
-                    Ok(Transformed::yes(when(is_whole, digits).otherwise(Expr::Cast(cast))?))
+                    // Each part once: what is written twice grows with every cast around it.
+                    let ended = binary_expr(Expr::Cast(cast), Operator::StringConcat, lit("#"));
+                    Ok(Transformed::yes(rtrim(vec![replace(ended, lit(".0#"), lit("")), lit("#")])))
                 }
                 other => Ok(Transformed::no(other)),
             })?;

@@ -59,6 +59,25 @@ fn a_chain_of_operators_is_refused_before_anything_walks_it() {
     assert_eq!(verdict_in_time(codes), "answered");
 }
 
+/// Each of these would stand there twice or more at every level.
+#[test]
+fn what_is_written_twice_does_not_double_at_every_level() {
+    let y = "(SELECT year_of_birth AS y FROM person) AS p";
+    let nested = |function: &str, times: usize| {
+        format!("SELECT COUNT({}y{}) FROM {y}", format!("{function}(").repeat(times), ")".repeat(times))
+    };
+    for function in ["ln", "sqrt", "log10", "abs", "log"] {
+        assert!(verdict_in_time(nested(function, 25)).starts_with("too_complex"), "{function}");
+        assert_eq!(verdict_in_time(nested(function, 3)), "answered", "{function}");
+    }
+    let casts = format!("SELECT COUNT(*) FROM {y} WHERE y{} > 1", "::text::float8".repeat(15));
+    assert_eq!(verdict_in_time(casts), "answered");
+    let sides: String =
+        (1..23).map(|n| format!(" CROSS JOIN LATERAL (SELECT l{}.x + l{}.x AS x) l{n}", n - 1, n - 1)).collect();
+    let laterals = format!("SELECT COUNT(*) FROM {y} CROSS JOIN LATERAL (SELECT p.y AS x) l0{sides} WHERE l22.x > 1");
+    assert!(verdict_in_time(laterals).starts_with("too_complex"));
+}
+
 #[test]
 fn with_after_with_that_reads_the_one_before_twice_is_refused_at_once() {
     let mut sql = "WITH w0 AS (SELECT person_id FROM person)".to_owned();

@@ -10,12 +10,14 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{bare, whole};
 
-/// `CROSS JOIN LATERAL (SELECT 2024 - p.year_of_birth AS age) a`: `a.age` is that expression, wherever it stands.
-pub(super) fn columns(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
+/// `CROSS JOIN LATERAL (SELECT 2024 - p.year_of_birth AS age) a`: `a.age` is that expression, wherever it stands. Says what was
+/// written: nothing, or too much.
+pub(super) fn columns(query: &mut Query) -> usize {
+    let SetExpr::Select(select) = query.body.as_mut() else { return 0 };
     if select.projection.iter().any(|item| expression(item).is_none()) {
-        return;
+        return 0;
     }
+    let mut copied = 0_usize;
     while let Some((table, columns)) = taken(select) {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) = item
@@ -25,7 +27,8 @@ pub(super) fn columns(query: &mut Query) {
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name };
             }
         }
-        let mut written = Written { table: &table, columns: &columns, depth: 0 };
+        let columns = columns.into_iter().map(|(name, expr)| (name, super::size(&expr), expr)).collect();
+        let mut written = Written { table, columns, depth: 0, copied };
         let _ = VisitMut::visit(select.as_mut(), &mut written);
         if let Some(order_by) = &mut query.order_by
             && let OrderByKind::Expressions(keys) = &mut order_by.kind
@@ -34,8 +37,17 @@ pub(super) fn columns(query: &mut Query) {
             written.depth = 1;
             let _ = VisitMut::visit(keys, &mut written);
         }
+        copied = written.copied;
+        if copied > COPIED_MAX {
+            // More than may be written at all.
+            return usize::MAX;
+        }
     }
+    0
 }
+
+/// So many nodes may all columns of LATERAL sides of one SELECT come to: they nest as deep.
+const COPIED_MAX: usize = 1_000;
 
 /// Takes one such side out of FROM: its name and its columns.
 fn taken(select: &mut Select) -> Option<(Ident, Vec<(Ident, Expr)>)> {
@@ -119,13 +131,15 @@ fn is_of_one_row(expr: &Expr) -> bool {
     plain
 }
 
-struct Written<'a> {
-    table: &'a Ident,
-    columns: &'a [(Ident, Expr)],
+struct Written {
+    table: Ident,
+    /// Each with the nodes of what stands for it.
+    columns: Vec<(Ident, usize, Expr)>,
     depth: usize,
+    copied: usize,
 }
 
-impl VisitorMut for Written<'_> {
+impl VisitorMut for Written {
     type Break = ();
 
     fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
@@ -143,14 +157,19 @@ impl VisitorMut for Written<'_> {
             // Further in, a name alone may be that of another table's column.
             Expr::Identifier(name) if self.depth == 0 => name,
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [table, name] if same(table, self.table) => name,
+                [table, name] if same(table, &self.table) => name,
                 _ => return ControlFlow::Continue(()),
             },
             _ => return ControlFlow::Continue(()),
         };
-        if let Some((_, written)) = self.columns.iter().find(|(column, _)| same(column, name)) {
-            *expr = written.clone();
+        let Some((_, size, written)) = self.columns.iter().find(|(column, ..)| same(column, name)) else {
+            return ControlFlow::Continue(());
+        };
+        self.copied = self.copied.saturating_add(*size);
+        if self.copied > COPIED_MAX {
+            return ControlFlow::Break(());
         }
+        *expr = written.clone();
         ControlFlow::Continue(())
     }
 }
@@ -203,13 +222,12 @@ pub(super) fn of_aggregates(select: &mut Select) {
         if names.iter().filter(|name| same(name, &table)).count() != 1 {
             continue;
         }
-        let columns: Vec<(Ident, Expr)> = sides
-            .iter()
-            .map(|side| (side.column.clone(), Expr::CompoundIdentifier(vec![side.name.clone(), side.column.clone()])))
-            .collect();
+        let of = |side: &Apart| Expr::CompoundIdentifier(vec![side.name.clone(), side.column.clone()]);
+        // One name for another: nothing grows.
+        let columns = sides.iter().map(|side| (side.column.clone(), 0, of(side))).collect();
         from.joins.splice(place - 1..place, sides.into_iter().map(|side| side.join));
         // A name alone stays: it is that of a column of one of the sides.
-        let _ = VisitMut::visit(select, &mut Written { table: &table, columns: &columns, depth: 1 });
+        let _ = VisitMut::visit(select, &mut Written { table, columns, depth: 1, copied: 0 });
     }
 }
 
@@ -219,7 +237,7 @@ fn ungrouped(select: &Select) -> bool {
 }
 
 fn without_having(select: &mut Select) {
-    let Some(condition) = select.having.clone() else { return };
+    let Some(condition) = select.having.clone().filter(|_| select.projection.len() <= SIDES_MAX) else { return };
     let mut items = vec![];
     for item in &select.projection {
         let (Some(expr), Some(alias)) = (expression(item), item_name(item)) else { return };
@@ -229,6 +247,9 @@ fn without_having(select: &mut Select) {
     select.projection = items;
     select.having = None;
 }
+
+/// The most sides that one is cut into: each is as long as the whole.
+const SIDES_MAX: usize = 16;
 
 /// One of the sides that a LATERAL one is cut into.
 struct Apart {
@@ -241,7 +262,9 @@ struct Apart {
 fn apart(join: &Join) -> Option<(Ident, Vec<Apart>)> {
     let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = &join.relation else { return None };
     let SetExpr::Select(inner) = subquery.body.as_ref() else { return None };
-    let plain = ungrouped(inner) && inner.having.is_none() && subquery.order_by.is_none() && subquery.with.is_none();
+    let few = inner.projection.len() <= SIDES_MAX;
+    let plain =
+        few && ungrouped(inner) && inner.having.is_none() && subquery.order_by.is_none() && subquery.with.is_none();
     if !plain || !on_true(&join.join_operator) || subquery.limit_clause.is_some() || !alias.columns.is_empty() {
         return None;
     }
@@ -411,24 +434,26 @@ fn table_names(select: &Select) -> Vec<Ident> {
     names.0
 }
 
-/// `LATERAL VIEW explode(sequence(2015, 2020)) t AS year`, as Spark writes a list beside a table.
-pub(super) fn views(select: &mut Select) {
-    let mut lists = vec![];
+/// `LATERAL VIEW explode(sequence(2015, 2020)) t AS year`, as Spark writes a list beside a table; says how many bytes were written.
+pub(super) fn views(select: &mut Select) -> usize {
+    let (mut lists, mut written) = (vec![], 0_usize);
     for view in &select.lateral_views {
         let (Expr::Function(call), [column], false) =
             (&view.lateral_view, view.lateral_col_alias.as_slice(), view.outer)
         else {
-            return;
+            return 0;
         };
-        let (Some(name), Some(arguments)) = (super::name(call), super::arguments(call)) else { return };
-        let Some(values) = super::relations::of_call(&name, &arguments) else { return };
+        let (Some(name), Some(arguments)) = (super::name(call), super::arguments(call)) else { return 0 };
+        let Some(values) = super::relations::of_call(&name, &arguments) else { return 0 };
         let rows: Vec<String> = values.into_iter().map(|value| format!("({value})")).collect();
         let table = format!("(VALUES {}) AS {} ({column})", rows.join(", "), view.lateral_view_name);
-        let Some(table) = super::parsed_table(&table) else { return };
+        written = written.saturating_add(table.len());
+        let Some(table) = super::parsed_table(&table) else { return 0 };
         lists.push(table);
     }
     select.lateral_views.clear();
     for relation in lists {
         select.from.push(TableWithJoins { relation, joins: vec![] });
     }
+    written
 }

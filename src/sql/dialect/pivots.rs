@@ -23,6 +23,10 @@ pub(super) fn as_aggregates(relation: &TableFactor) -> Option<String> {
     let SetExpr::Select(select) = subquery.body.as_ref() else { return None };
     let (columns, by) = (columns(select)?, column(by)?);
     let PivotValueSource::List(values) = value_source else { return None };
+    // As many as a step has columns.
+    if values.len().saturating_mul(aggregate_functions.len()) > 256 {
+        return None;
+    }
     let mut cells = vec![];
     let mut used = vec![by.clone()];
     for value in values {

@@ -12,23 +12,27 @@ use crate::terms::Refusal;
 /// As many values as a list may have.
 const VALUES_MAX: usize = 4096;
 
-/// Each WITH RECURSIVE that begins with a literal, adds a literal and ends at a literal becomes the list of its values.
+/// Each WITH RECURSIVE that begins with a literal, adds a literal and ends at a literal becomes the list of its values; says
+/// how many bytes were written.
 ///
 /// # Errors
 /// [`Refusal`] for any other that reads itself.
-pub(super) fn written_out(query: &mut Query) -> Result<(), Refusal> {
-    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return Ok(()) };
+pub(super) fn written_out(query: &mut Query) -> Result<usize, Refusal> {
+    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return Ok(0) };
+    let mut written = 0_usize;
     for cte in &mut with.cte_tables {
         if !reads(&cte.query, &cte.alias.name.value) {
             continue;
         }
-        let values = counted(cte).and_then(|text| super::parsed_query(&text));
+        let text = counted(cte);
+        written = written.saturating_add(text.as_ref().map_or(0, String::len));
+        let values = text.and_then(|text| super::parsed_query(&text));
         let hint = "list days and numbers with generate_series, and ancestors with concept_ancestor".to_owned();
         let refused = Refusal::FunctionNotAllowed { name: "WITH RECURSIVE".to_owned(), hint };
         *cte.query = values.ok_or(refused)?;
     }
     with.recursive = false;
-    Ok(())
+    Ok(written)
 }
 
 /// Whether the second part of a UNION reads `name`.

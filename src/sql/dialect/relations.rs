@@ -212,27 +212,38 @@ pub(super) fn apply_as_lateral(select: &mut Select) {
     }
 }
 
-/// `GROUP BY ROLLUP (1, 2)` names columns by their number, as plain keys do.
-pub(super) fn keys_by_number(select: &mut Select) {
-    let items: Vec<Option<Expr>> = select
+/// `GROUP BY ROLLUP (1, 2)` names columns by their number, as plain keys do. Says how many nodes were copied.
+pub(super) fn keys_by_number(select: &mut Select) -> usize {
+    let items: Vec<Option<(usize, Expr)>> = select
         .projection
         .iter()
         .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                Some((super::size(expr), expr.clone()))
+            }
             _ => None,
         })
         .collect();
-    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return };
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return 0 };
+    let mut copied = 0_usize;
     for key in keys {
         let (Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets)) = key else { continue };
         for member in sets.iter_mut().flatten() {
             let at = whole(member).and_then(|number| usize::try_from(number).ok()?.checked_sub(1));
-            if let Some(Some(item)) = at.and_then(|at| items.get(at)) {
-                *member = item.clone();
+            let Some(Some((size, item))) = at.and_then(|at| items.get(at)) else { continue };
+            copied = copied.saturating_add(*size);
+            if copied > KEYS_MAX {
+                // More than may be written at all.
+                return usize::MAX;
             }
+            *member = item.clone();
         }
     }
+    copied
 }
+
+/// As many nodes as keys that are named by number may come to.
+const KEYS_MAX: usize = 8_192;
 
 /// FETCH FIRST n ROWS ONLY is LIMIT n.
 pub(super) fn fetch_as_limit(query: &mut Query) {

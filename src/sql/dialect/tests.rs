@@ -312,6 +312,40 @@ fn laterals_windows_and_subqueries_that_mean_more_stay_as_they_were_written() {
     }
 }
 
+/// Rewritings that copy what was written, or write lists out, end before they fill the memory.
+#[test]
+fn small_texts_that_become_large_ones_are_too_complex() {
+    let laterals = |times: usize, of: &dyn Fn(String) -> String| {
+        let side = |n: usize| {
+            let before = if n == 0 { "m.v".to_owned() } else { format!("l{}.x", n - 1) };
+            format!(" CROSS JOIN LATERAL (SELECT {} AS x) l{n}", of(before))
+        };
+        let sides: String = (0..times).map(side).collect();
+        format!("SELECT COUNT(*) FROM m{sides} WHERE l{}.x > 1", times - 1)
+    };
+    let lists = vec!["generate_series(1, 4096)"; 300].join(", ");
+    let views = " LATERAL VIEW explode(sequence(1, 4096)) v AS y".repeat(300);
+    for bomb in [
+        laterals(23, &|x| format!("{x} + {x}")),
+        laterals(20, &|x| format!("{x}{}", "+1".repeat(1_300))),
+        format!(
+            "SELECT coalesce({}) FROM m GROUP BY ROLLUP ({})",
+            vec!["a"; 5_000].join(","),
+            vec!["1"; 1_000].join(",")
+        ),
+        format!("SELECT COUNT(*) FROM {lists}"),
+        format!("SELECT COUNT(*) FROM m{views}"),
+        format!("SELECT 1 WHERE 1 IN ({})", vec!["SELECT generate_series(1, 4096)"; 250].join(" UNION ALL ")),
+    ] {
+        assert_eq!(spoken_text(&bomb).expect_err("a bomb").code(), "too_complex", "{}", &bomb[..80]);
+    }
+    let values = (0..300).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let sums = vec!["SUM(i) AS s"; 100].join(", ");
+    let pivot = format!("SELECT * FROM (SELECT y, c, i FROM t) s PIVOT ({sums} FOR c IN ({values})) p");
+    assert_eq!(spoken_text(&pivot).expect_err("a bomb").code(), "function_not_allowed");
+    assert!(spoken_text(&laterals(5, &|x| format!("{x} + {x}"))).is_ok());
+}
+
 #[test]
 fn a_list_among_columns_that_are_computed_stays_as_it_was_written() {
     for same in [

@@ -199,6 +199,8 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "give a literal pattern, and one character or none to escape with",
         "パターンをリテラルで、ESCAPE の文字を一つ（または空で）指定してください",
     ),
+    ("fewer lists and shorter repeated expressions", "値の並びを減らし、繰り返される式を短くしてください"),
+    ("roots and logarithms of shorter expressions", "平方根や対数を取る式を短くしてください"),
     (
         "fewer FIRST_VALUE, MEDIAN or DISTINCT side by side inside a person; take some in a subquery of their own",
         "一人の中で並べる FIRST_VALUE、MEDIAN、DISTINCT が多すぎます。一部を別のサブクエリに分けてください",
