@@ -18,7 +18,7 @@ use super::{
     expression::{Scope, Total, refused, short_enough},
     facts::{Facts, Origin, PLAIN_BYTES, is_text, number},
     grid::Grid,
-    narrowing::between,
+    narrowing::seen_between,
     numbers::{Around, Number, as_number, both_present, cast, count_of_time, in_units, without_nan},
     partial::{Kind, Partial, Rank},
     release_point::{Axis, Output},
@@ -98,9 +98,7 @@ impl Parts {
             let facts = condition
                 .and_then(|condition| scope.where_true(condition, expr))
                 .map_or(all.clone(), |known| known.within(&all));
-            let Some(known) = between(&passed, expr) else { return facts };
-            let range = facts.range.map_or(Some(known), |range| range.intersect(known));
-            Facts { range: range.or(facts.range), origin: Origin::Question, ..facts }
+            seen_between(&passed, expr, facts)
         };
         let filter = match filter {
             Some(condition) => Some(self.column(scope.total(condition)?.expr)),

@@ -18,6 +18,8 @@ use datafusion::{
 use super::{
     expression::refused,
     facts::Facts,
+    placeholder::{Filled, Placeholder, placeholder},
+    release_point::Release,
     typing::{Defaults, Owned, Walk, built, columns},
 };
 use crate::{
@@ -167,10 +169,15 @@ pub(super) fn unique_columns(plan: &LogicalPlan) -> BTreeSet<Column> {
 }
 
 /// How many rows a public step has at most; `None` where that is not known without running it.
-pub(super) fn rows(plan: &LogicalPlan) -> Option<u64> {
+pub(super) fn rows(plan: &LogicalPlan, releases: &[Release]) -> Option<u64> {
+    let rows = |plan: &LogicalPlan| rows(plan, releases);
     match plan {
-        LogicalPlan::TableScan(scan) => match catalogued(scan).map(|t| &t.standing) {
-            Some(Standing::Public { rows, .. }) => Some(*rows),
+        LogicalPlan::TableScan(scan) => match (catalogued(scan).map(|t| &t.standing), placeholder(scan)) {
+            (Some(Standing::Public { rows, .. }), _) => Some(*rows),
+            (None, Some(Placeholder { source: Filled::Release(index), .. })) => match releases.get(*index)? {
+                release if release.keys == 0 => Some(1),
+                release => release.cells(),
+            },
             _ => None,
         },
         LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Projection(_) | LogicalPlan::Sort(_) => {

@@ -53,6 +53,9 @@ pub(super) struct Facts {
     pub(super) text_bytes: u64,
 }
 
+/// The longest code list of the catalogue of which each value is shown, whether anybody has it or not.
+const SPELLED_MAX: usize = 50;
+
 /// The most bytes of a text of which nothing is declared. Of the tables here only public ones have such.
 pub(super) const UNKNOWN_BYTES: u64 = 1024;
 
@@ -124,6 +127,9 @@ impl Facts {
             catalog::Domain::Integers(values) => values.iter().map(|v| ScalarValue::Int64(Some(*v))).collect(),
             catalog::Domain::Texts(values) => values.iter().map(|v| ScalarValue::Utf8(Some(v.clone()))).collect(),
         });
+        // Of long lists of codes, such as all sources that a record may have, hardly any is ever there.
+        let long = |values: &Arc<[ScalarValue]>| column.code_list.is_some() && values.len() > SPELLED_MAX;
+        let spelled = domain.as_ref().is_some_and(|values| !long(values));
         Self {
             owner,
             person: owner,
@@ -139,7 +145,7 @@ impl Facts {
             holds: column.bounds.is_none(),
             grid: column.bounds.as_ref().map(|b| b.grid),
             origin: Origin::Catalogue,
-            spelled: (domain.is_some(), domain.is_some()),
+            spelled: (spelled, spelled),
             domain,
         }
     }

@@ -16,7 +16,7 @@ use super::{
     cut::{self, Before},
     expression::{Scope, refused},
     facts::Facts,
-    laterals, listed, references, standing, subqueries,
+    laterals, listed, placeholder, references, standing, subqueries,
     typing::{Defaults, Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -143,6 +143,7 @@ pub(super) fn of_one_dataset(left: &Owned, right: &Owned) -> Result<Defaults, Re
     Ok(Defaults {
         rows_per_group: left.defaults.rows_per_group.max(right.defaults.rows_per_group),
         groups: left.defaults.groups.max(right.defaults.groups),
+        groups_met: left.defaults.groups_met.max(right.defaults.groups_met),
         distinct_values: left.defaults.distinct_values.max(right.defaults.distinct_values),
         ..left.defaults.clone()
     })
@@ -271,7 +272,8 @@ fn public(
     let places = references::linked(&owned, &public, &join.on.iter().map(mine_first).collect::<Vec<_>>())?;
     let places = places.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
     let unique = cut::unique_columns(&public);
-    let rows_public = cut::rows(&public);
+    let rows_public = cut::rows(&public, &walk.releases);
+    let released = !placeholder::read(&public).is_empty();
     let public_schema = Arc::clone(public.schema());
     // A row of the persons that finds no public one has NULL there.
     let missing = join.join_type != JoinType::Inner;
@@ -305,7 +307,14 @@ fn public(
         false => owned,
     };
     let rows_max = if kept_only { owned.rows_max } else { pairs.min(most.max(owned.rows_max)) };
-    let Owned { plan, owner, facts, defaults, .. } = owned;
+    let Owned { plan, owner, facts, mut defaults, .. } = owned;
+    // Where no equality picks public rows, a row meets any number of them, as a period does the months of a calendar: in as
+    // many groups may each person be.
+    if on.is_empty() && !kept_only {
+        let most = if released { MET_RELEASED_MAX } else { MET_MAX };
+        let met = rows_public.map_or(MET_RELEASED_MAX, |rows| u32::try_from(rows).unwrap_or(u32::MAX).min(most));
+        defaults.groups_met = defaults.groups_met.max(met);
+    }
     let facts: Vec<Facts> = match single {
         true => facts,
         false => facts.into_iter().map(Facts::multiplied).collect(),
@@ -325,6 +334,11 @@ fn public(
     facts.truncate(plan.schema.fields().len());
     Ok(Owned { plan: LogicalPlan::Join(plan), owner, facts, rows_max, defaults, halves: None })
 }
+
+/// In as many groups a person counts at most where periods meet a calendar, unless the question says how many: 21 years of
+/// months, and where nobody knows beforehand how long it is.
+const MET_MAX: u32 = 256;
+const MET_RELEASED_MAX: u32 = 64;
 
 /// A person's side of an equality with a table about nobody. A link such as location_id may lead to a reference table;
 /// the owner key leads nowhere.

@@ -4,6 +4,7 @@
 //! one person adds; [`Analysis::price`] decides noise and loss from public figures; [`add_noise`] is the only way from
 //! exact sums to anything that may be shown.
 
+mod across;
 mod aggregate_call;
 mod candidates;
 mod canonical;

@@ -64,8 +64,15 @@ pub(super) fn passed(plan: &LogicalPlan) -> Vec<Expr> {
     }
 }
 
+/// What is known of `expr` in rows that have passed all of `conditions`.
+pub(super) fn seen_between(conditions: &[Expr], expr: &Expr, facts: Facts) -> Facts {
+    let Some(known) = between(conditions, expr) else { return facts };
+    let range = facts.range.map_or(Some(known), |range| range.intersect(known));
+    Facts { range: range.or(facts.range), origin: Origin::Question, ..facts }
+}
+
 /// Between which literals `expr`, whatever it computes, lies where all of `conditions` are true.
-pub(super) fn between(conditions: &[Expr], expr: &Expr) -> Option<Range> {
+fn between(conditions: &[Expr], expr: &Expr) -> Option<Range> {
     let wanted = uncast(expr);
     if matches!(wanted, Expr::Column(_) | Expr::Literal(..)) {
         return None;
@@ -97,6 +104,7 @@ pub(super) fn between(conditions: &[Expr], expr: &Expr) -> Option<Range> {
 
 fn uncast(expr: &Expr) -> &Expr {
     match expr {
+        Expr::Alias(alias) => uncast(&alias.expr),
         Expr::Cast(cast) if is_wide(cast.field.data_type()) => uncast(&cast.expr),
         other => other,
     }

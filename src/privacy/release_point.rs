@@ -21,7 +21,7 @@ use super::{
     partial::{Kind, Partial},
     placeholder,
     statistics::Statistic,
-    typing::{Owned, Walk, built, in_owner_order, mixed},
+    typing::{Defaults, Owned, Walk, built, in_owner_order, mixed},
 };
 use crate::terms::{DatasetName, PopulationName, Refusal};
 
@@ -114,7 +114,6 @@ impl Output {
 
 /// Cuts `aggregate` over `input` into a release, and returns the scan of what it will release.
 pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) -> Result<LogicalPlan, Refusal> {
-    let rows_asked = walk.asked.rows_per_group.unwrap_or(input.defaults.rows_per_group).max(1);
     let scope = input.scope();
     let mut keys: Vec<(Facts, DataType)> = vec![];
     let mut key_columns = vec![];
@@ -134,13 +133,14 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         keys.push((total.facts, data_type));
         key_columns.push(total.expr);
     }
-    let rows_per_group = match one_row_in_each(&input, &key_columns)? {
-        true => 1,
-        false => u64::from(rows_asked).min(input.rows_max.max(1)),
-    };
+    let fixed = keys.iter().all(|(facts, _)| facts.fixed);
     // Where groups are all that is asked for, showing them whether anybody is in them or not would answer nothing.
     let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
     let mut public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
+    let rows_per_group = match one_row_in_each(&input, &key_columns)? {
+        true => 1,
+        false => rows_per_group(walk, aggregate, &input.defaults, fixed).min(input.rows_max.max(1)),
+    };
     let spelled = keys.iter().all(|(facts, _)| facts.spelled == (true, true));
     let passed = narrowing::passed(&aggregate.input);
     let asked = |cells: Option<u64>| {
@@ -174,12 +174,16 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     let texts = || keys.iter().map(|(facts, data_type)| (facts, data_type.clone()));
     short_rows(texts(), input.rows_max, input.defaults.room)?;
     short_rows(texts().chain([(&counted, DataType::Utf8)]), 1, input.defaults.room)?;
-    let cells = public_groups.as_ref().map(|g| cells(g));
-    let fixed = keys.iter().all(|(facts, _)| facts.fixed);
-    let groups_asked = walk.asked.groups.unwrap_or(input.defaults.groups).max(1);
-    let groups_max = match (fixed, cells) {
+    // What is one value per person tells nobody's groups apart.
+    let met = public_groups.as_ref().map(|groups| {
+        let varying = keys.iter().zip(groups).filter(|((facts, _), _)| !facts.fixed);
+        cells(varying.map(|(_, values)| values))
+    });
+    let groups_default = input.defaults.groups.max(input.defaults.groups_met);
+    let groups_asked = walk.asked.groups.unwrap_or(groups_default).max(1);
+    let groups_max = match (fixed, met) {
         (true, _) => 1,
-        (false, Some(cells)) => u64::from(groups_asked).min(cells.max(1)),
+        (false, Some(met)) => u64::from(groups_asked).min(met.max(1)),
         (false, None) => u64::from(groups_asked),
     };
     let groups_max = groups_max.min(input.rows_max.max(1));
@@ -208,6 +212,23 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     let scan = placeholder::release(walk.releases.len(), &release)?;
     walk.releases.push(release);
     Ok(scan)
+}
+
+/// m: what is asked, or what the catalogue proposes for each of C groups. Where a person is in one group alone, and rows are
+/// counted or added up, the rows of all C groups are in it: a total would lack what it leaves out, as a mean does not.
+fn rows_per_group(walk: &Walk<'_>, aggregate: &Aggregate, defaults: &Defaults, fixed: bool) -> u64 {
+    if let Some(rows) = walk.asked.rows_per_group {
+        return u64::from(rows.max(1));
+    }
+    let adds_up = |expr: &Expr| match expr.clone().unalias_nested().data {
+        Expr::AggregateFunction(call) => matches!(call.func.name(), "count" | "sum"),
+        _ => false,
+    };
+    let groups = match fixed && walk.asked.groups.is_none() && aggregate.aggr_expr.iter().all(adds_up) {
+        true => defaults.groups.max(1),
+        false => 1,
+    };
+    u64::from(defaults.rows_per_group.max(1)) * u64::from(groups)
 }
 
 /// Whether a person has one row in each group: where it was grouped by the person and no more than the keys. It makes the noise
@@ -273,8 +294,8 @@ impl Release {
     }
 }
 
-fn cells(groups: &[Vec<ScalarValue>]) -> u64 {
-    groups.iter().map(|values| u64::try_from(values.len()).unwrap_or(u64::MAX)).fold(1, u64::saturating_mul)
+fn cells<'a>(groups: impl IntoIterator<Item = &'a Vec<ScalarValue>>) -> u64 {
+    groups.into_iter().map(|values| u64::try_from(values.len()).unwrap_or(u64::MAX)).fold(1, u64::saturating_mul)
 }
 
 /// Sums over the whole population fit 2^62 and one person's rows 2^127, else sums take a coarser grid.

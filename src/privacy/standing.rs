@@ -14,7 +14,7 @@ use datafusion::{
     functions::core::expr_fn::coalesce,
     functions_aggregate::bool_and_or::bool_or_udaf,
     logical_expr::{
-        Aggregate, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias,
+        Aggregate, Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, Window, WindowFunctionDefinition,
         expr::{AggregateFunction, AggregateFunctionParams},
         lit,
     },
@@ -177,6 +177,31 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, below: Logic
     Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(shown, Arc::new(plan)))?)))
 }
 
+/// Windows over released groups `below`: they too count those that stand out, and sum all of them.
+pub(super) fn window(walk: &mut Walk<'_>, window: &Window, below: LogicalPlan) -> Result<Typed, Refusal> {
+    let (input, standing) = Carried::new(walk, What::StandsOutOfShown).up(&below)?;
+    let standing = standing.into_iter().map(|column| coalesce(vec![Expr::Column(column), lit(true)]));
+    let counted = standing.reduce(Expr::and).map(|standing| {
+        let among = |expr: &Expr| among(expr, &standing);
+        window.window_expr.iter().map(among).collect::<Vec<_>>()
+    });
+    let Some(counted) = counted.filter(|counted| *counted != window.window_expr) else {
+        return walk.above(&LogicalPlan::Window(window.clone()), vec![Typed::Released(below)]);
+    };
+    let (before, all) = (below.schema().fields().len(), input.schema().fields().len());
+    let counted = LogicalPlan::Window(built(Window::try_new(counted, Arc::new(input.clone())))?);
+    let Typed::Released(plan) = walk.above(&counted, vec![Typed::Released(input)])? else {
+        return Err(mixed("write it with fewer nested steps"));
+    };
+    let computed = columns(&plan).into_iter().enumerate().filter(|(place, _)| *place < before || *place >= all);
+    let shown = window.schema.iter().zip(computed).map(|((relation, field), (place, column))| match place < before {
+        true => column,
+        false => column.alias_qualified(relation.cloned(), field.name()),
+    });
+    let shown = shown.collect();
+    Ok(Typed::Released(LogicalPlan::Projection(built(Projection::try_new(shown, Arc::new(plan)))?)))
+}
+
 /// `join` of what released values are in. Where the same groups are put side by side, a row is shown where the side that is
 /// always there is, or either of two that must meet: what is missing on the other side for being small would else count as
 /// nothing. Where groups meet others, such as a year the one before it, those meet that stand out.
@@ -251,6 +276,19 @@ fn among(expr: &Expr, standing: &Expr) -> Expr {
             let params = AggregateFunctionParams { filter: Some(Box::new(filter)), ..call.params.clone() };
             Expr::AggregateFunction(AggregateFunction { params, ..call.clone() })
         }
+        Expr::WindowFunction(call) => {
+            let name = call.fun.name();
+            let aggregates = matches!(call.fun, WindowFunctionDefinition::AggregateUDF(_));
+            if !aggregates || (name == "sum" && !call.params.distinct) {
+                return expr.clone();
+            }
+            let mut call = call.as_ref().clone();
+            call.params.filter = Some(Box::new(match call.params.filter {
+                Some(filter) => filter.and(standing.clone()),
+                None => standing.clone(),
+            }));
+            Expr::from(call)
+        }
         other => other.clone(),
     }
 }
@@ -282,6 +320,8 @@ impl Side {
 #[derive(Clone, Copy)]
 enum What {
     StandsOut,
+    /// The same, of the groups alone that are shown.
+    StandsOutOfShown,
     IsShown,
 }
 
@@ -319,6 +359,13 @@ impl Carried {
                 let requalified = |column: Column| Column::new(Some(alias.alias.clone()), column.name);
                 Ok((LogicalPlan::SubqueryAlias(named), standing.into_iter().map(requalified).collect()))
             }
+            LogicalPlan::Window(window) => {
+                let (input, standing) = self.up(&window.input)?;
+                let counted = built(Window::try_new(window.window_expr.clone(), Arc::new(input)))?;
+                let shown = window.schema.columns().into_iter().chain(standing.iter().cloned()).map(Expr::Column);
+                let (shown, counted) = (shown.collect(), Arc::new(LogicalPlan::Window(counted)));
+                Ok((LogicalPlan::Projection(built(Projection::try_new(shown, counted))?), standing))
+            }
             LogicalPlan::Filter(filter) => {
                 let (input, standing) = self.up(&filter.input)?;
                 let plan = LogicalPlan::Filter(built(Filter::try_new(filter.predicate.clone(), Arc::new(input)))?);
@@ -347,14 +394,18 @@ impl Carried {
         let relation = scan.schema().iter().next().and_then(|(relation, _)| relation.map(ToString::to_string));
         let scanned = relation.ok_or_else(|| mixed("write it with fewer nested steps"))?;
         let said = match self.what {
-            What::StandsOut => Some(release.stands_out(&scanned)),
+            What::StandsOut | What::StandsOutOfShown => Some(release.stands_out(&scanned)),
             What::IsShown => release.shown(&scanned),
         };
         let Some(said) = said else { return Ok((LogicalPlan::Projection(projection.clone()), vec![])) };
         self.named += 1;
         let name = format!("{}_{}", self.stem, self.named);
         let items = projection.expr.iter().cloned().chain([said.alias(name.clone())]).collect();
-        let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(scan)))?);
+        let below = match self.what {
+            What::StandsOutOfShown => &projection.input,
+            What::StandsOut | What::IsShown => scan,
+        };
+        let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::clone(below)))?);
         Ok((plan, vec![Column::from_name(name)]))
     }
 }

@@ -386,7 +386,7 @@ fn mark_of_public(
     rest: Vec<Expr>,
 ) -> Result<(Owned, Expr), Refusal> {
     references::linked(&owned, &plan, &pairs)?;
-    let rows = cut::rows(&plan).unwrap_or(u64::MAX);
+    let rows = cut::rows(&plan, &walk.releases).unwrap_or(u64::MAX);
     let mut right = Right::new(walk);
     let mut on = vec![];
     for (l, r) in pairs {

@@ -22,6 +22,7 @@ use datafusion::{
 };
 
 use super::{
+    across,
     expression::{Scope, refused},
     facts::{Facts, room, short_rows},
     grouping, joins, listed, narrowing, per_person, references,
@@ -79,6 +80,8 @@ pub(super) struct Defaults {
     pub(super) population: PopulationName,
     pub(super) rows_per_group: u32,
     pub(super) groups: u32,
+    /// In as many groups a person may be, where rows meet lists that no equality picks from.
+    pub(super) groups_met: u32,
     pub(super) distinct_values: u32,
     /// How many bytes all rows of one person may take.
     pub(super) room: u64,
@@ -170,6 +173,8 @@ pub(super) struct Walk<'a> {
     released: Vec<(Aggregate, LogicalPlan)>,
     /// The columns that the SELECT list above the step being typed can tell rows apart by, where that is known.
     pub(super) needed: Option<BTreeSet<Column>>,
+    /// How many steps of windows have become joins with what is released of all persons.
+    pub(super) across: usize,
     fresh: usize,
 }
 
@@ -177,7 +182,16 @@ const TOP: &str = "select aggregates such as COUNT(*)";
 
 impl<'a> Walk<'a> {
     pub(super) fn new(bounds: &'a Bounds, asked: &'a super::Asked) -> Self {
-        Self { bounds, asked, releases: vec![], public_inputs: vec![], released: vec![], needed: None, fresh: 0 }
+        Self {
+            bounds,
+            asked,
+            releases: vec![],
+            public_inputs: vec![],
+            released: vec![],
+            needed: None,
+            across: 0,
+            fresh: 0,
+        }
     }
 
     /// A name that no caller can have written: admission refuses texts that hold its prefix.
@@ -238,9 +252,13 @@ impl<'a> Walk<'a> {
                 }
                 match self.node(&window.input)? {
                     Typed::Owned(owned) => {
+                        if let Some(beside) = across::released(self, window, &owned)? {
+                            return self.node(&beside);
+                        }
                         self.needed = needed;
                         windows::window(self, window, owned).map(Typed::Owned)
                     }
+                    Typed::Released(below) => standing::window(self, window, below),
                     other => self.above(plan, vec![other]),
                 }
             }
@@ -389,6 +407,7 @@ impl<'a> Walk<'a> {
             population: population.clone(),
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
+            groups_met: 0,
             distinct_values: declared.distinct_values,
             room: room(self.bounds.work_rows_max),
         };
@@ -418,10 +437,11 @@ impl<'a> Walk<'a> {
         };
         let (owned, items) = subqueries::resolve(self, owned, &projection.expr)?;
         let (mut exprs, mut facts) = (vec![], vec![]);
+        let passed = narrowing::passed(&projection.input);
         for (item, field) in items.iter().zip(projection.schema.iter()) {
             let total = owned.scope().item(item)?;
             exprs.push(keep_name(total.expr, item, field.0.cloned(), field.1.name()));
-            facts.push(total.facts);
+            facts.push(narrowing::seen_between(&passed, item, total.facts));
         }
         let owner = match facts.iter().position(|f| f.owner) {
             Some(index) => index,

@@ -26,8 +26,8 @@ use datafusion::{
 };
 
 use super::{
-    CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, earlier, lineage, rounding, unpivoted,
-    vocabulary,
+    CataloguedTable, Directory, PADDED_MAX, Standing, catalogued, dialect, earlier, lineage, numbered, rounding,
+    unpivoted, vocabulary,
 };
 use crate::terms::{Refusal, Touched};
 
@@ -144,56 +144,62 @@ pub fn admit(
 ) -> Result<Question, Refusal> {
     refuse_engine_names(&statement)?;
     let statement = dialect::spoken(statement)?;
-    let admitted = |statement| admit_as(statement, directory, today, parameters.clone(), limits);
-    match admitted(statement.clone()) {
+    let world = World { directory, options: ConfigOptions::default() };
+    let admission = Admission { world, today, parameters, limits };
+    match admission.as_written(statement.clone()) {
         // With the names and types that PostgreSQL would have given.
         Err(refusal @ (Refusal::NotAQuestion { .. } | Refusal::UnknownColumn { .. })) => {
             let (named, dated) = (dialect::named_as_postgres(statement.clone()), dialect::dated_literals(statement));
             let both = dialect::named_as_postgres(dated.clone());
-            [named, dated, both].into_iter().find_map(|other| admitted(other).ok()).ok_or(refusal)
+            [named, dated, both].into_iter().find_map(|other| admission.as_written(other).ok()).ok_or(refusal)
         }
         admitted => admitted,
     }
 }
 
-/// Plans it as it is written.
-fn admit_as(
-    statement: Statement,
-    directory: &Directory,
+/// What a statement is planned with.
+struct Admission<'a> {
+    world: World<'a>,
     today: NaiveDate,
     parameters: Parameters,
-    limits: &Limits,
-) -> Result<Question, Refusal> {
-    let world = World { directory, options: ConfigOptions::default() };
-    let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
-    let planned = |statement| SqlToRel::new_with_options(&world, options).sql_statement_to_plan(statement);
-    let plan = match planned(statement.clone()) {
-        Err(fault) if stands_twice(&fault) => planned(dialect::told_apart(statement)),
-        planned => planned,
-    };
-    let plan = plan.map_err(unplanned)?;
-    // First of all: a WITH that reads another twice doubles the steps, and everything below walks all of them.
-    within_limits(&plan, limits)?;
-    only_asks(&plan)?;
-    let types = parameter_types(&plan)?;
-    let values = match parameters {
-        Parameters::Bound(values) if values.len() == types.len() => values,
-        Parameters::Bound(_) => {
-            return Err(Refusal::NotAQuestion { hint: format!("bind exactly {} parameters", types.len()) });
-        }
-        Parameters::Open => types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?,
-    };
-    let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
-    let plan = fix_clock(plan, today).map_err(unplanned)?;
-    let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
-    let plan = rounding::rounded(plan).and_then(unpivoted::unpivoted).map_err(unplanned)?;
-    let plan = normalise(plan).and_then(earlier::earlier).map_err(unplanned)?;
-    within_limits(&plan, limits)?;
-    padded_by_literals(&plan)?;
-    let touched = lineage::touched(&plan).map_err(unplanned)?;
-    let mut public = true;
-    for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
-    Ok(Question { plan, touched, public, parameters: types })
+    limits: &'a Limits,
+}
+
+impl Admission<'_> {
+    fn as_written(&self, statement: Statement) -> Result<Question, Refusal> {
+        let Self { world, today, parameters, limits } = self;
+        let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::default() };
+        let planned = |statement| SqlToRel::new_with_options(world, options).sql_statement_to_plan(statement);
+        let plan = match planned(statement.clone()) {
+            Err(fault) if stands_twice(&fault) => planned(dialect::told_apart(statement)),
+            planned => planned,
+        };
+        let plan = plan.map_err(unplanned)?;
+        // First of all: a WITH that reads another twice doubles the steps, and everything below walks all of them.
+        within_limits(&plan, limits)?;
+        only_asks(&plan)?;
+        let types = parameter_types(&plan)?;
+        let values = match parameters {
+            Parameters::Bound(values) if values.len() == types.len() => values.clone(),
+            Parameters::Bound(_) => {
+                return Err(Refusal::NotAQuestion { hint: format!("bind exactly {} parameters", types.len()) });
+            }
+            Parameters::Open => {
+                types.iter().map(ScalarValue::try_new_null).collect::<Planned<_>>().map_err(unplanned)?
+            }
+        };
+        let plan = if types.is_empty() { plan } else { plan.with_param_values(values).map_err(unplanned)? };
+        let plan = fix_clock(plan, *today).map_err(unplanned)?;
+        let plan = Analyzer::new().execute_and_check(plan, &world.options, |_, _| {}).map_err(unplanned)?;
+        let plan = rounding::rounded(plan).and_then(unpivoted::unpivoted).map_err(unplanned)?;
+        let plan = normalise(plan).and_then(earlier::earlier).and_then(numbered::named).map_err(unplanned)?;
+        within_limits(&plan, limits)?;
+        padded_by_literals(&plan)?;
+        let touched = lineage::touched(&plan).map_err(unplanned)?;
+        let mut public = true;
+        for_each_table(&plan, |table| public &= matches!(table.standing, Standing::Public { .. }));
+        Ok(Question { plan, touched, public, parameters: types })
+    }
 }
 
 /// What begins with SELECT may still define or change something: `SELECT ... INTO t`.

@@ -6,7 +6,9 @@
 mod calls;
 mod dates;
 mod formats;
+mod items;
 mod keys;
+mod lateral_rows;
 mod laterals;
 mod names;
 mod patterns;
@@ -144,8 +146,8 @@ impl VisitorMut for Spoken {
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
         relations::rows_in_where(select);
         relations::apply_as_lateral(select);
-        laterals::any_row(select);
-        laterals::of_aggregates(select);
+        lateral_rows::any_row(select);
+        lateral_rows::of_aggregates(select);
         self.spend(laterals::views(select))?;
         self.spend(relations::keys_by_number(select))?;
         keys::fixed_by_person(select);
@@ -169,7 +171,8 @@ fn rewritten(expr: &Expr) -> Option<String> {
         Expr::Function(call) => calls::rewritten(call)?,
         Expr::Extract { field, expr, .. } => dates::extracted(field, expr)?,
         Expr::BinaryOp { left, op, right } => {
-            relations::overlaps(left, op, right).or_else(|| dates::arithmetic(left, op, right))?
+            let other = relations::overlaps(left, op, right).or_else(|| keys::of_nobody(left, op, right));
+            other.or_else(|| dates::arithmetic(left, op, right))?
         }
         Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
         Expr::Convert { is_try: false, expr, data_type: Some(to), styles, .. } => calls::converted(expr, to, styles)?,

@@ -2,6 +2,7 @@
 //!
 //! Floor 5. Text becomes a plan over known tables and allowed functions, within public limits; nothing is executed.
 
+mod accumulated;
 mod admit;
 mod days;
 mod dialect;
@@ -10,6 +11,7 @@ mod earlier;
 mod functions;
 mod laterals;
 mod lineage;
+mod numbered;
 mod parse;
 mod picked;
 mod positions;

@@ -219,6 +219,9 @@ impl Gen {
             self.label("refused window");
             partition = "1".into();
         }
+        if self.wild && self.one_in(10) {
+            return self.window_of_all(&plain);
+        }
         // What plain SQL says is settled only where the order tells all rows apart.
         let mut order: Vec<String> = vec![];
         if let Some(first) = plain.choose(&mut self.rng) {
@@ -312,6 +315,23 @@ impl Gen {
                     false => (format!("{call}({number}) {total}{rows})"), Ty::Float, true),
                 }
             }
+        }
+    }
+
+    /// What an aggregate says of all persons' rows, or a part of them that a row lies in.
+    fn window_of_all(&mut self, plain: &[Col]) -> (String, Ty, bool) {
+        self.label("window: of all persons");
+        let number = self.bounded_number(plain);
+        let by = match plain.choose(&mut self.rng) {
+            Some(column) if self.rng.random_range(0..2) == 0 => format!("PARTITION BY {}", column.sql),
+            _ => String::new(),
+        };
+        match self.rng.random_range(0..5) {
+            0 => (format!("COUNT(*) OVER ({by})"), Ty::Int, false),
+            1 => (format!("AVG({number}) OVER ({by})"), Ty::Float, false),
+            2 => (format!("MAX({number}) OVER ({by})"), Ty::Float, false),
+            3 => (format!("CAST(ntile(4) OVER (ORDER BY {number}) AS BIGINT)"), Ty::Int, true),
+            _ => (format!("SUM({number}) OVER ({by})"), Ty::Float, false),
         }
     }
 

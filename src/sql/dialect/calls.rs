@@ -56,10 +56,7 @@ pub(super) fn one_of_percentiles(root: &Expr, access: &[AccessExpr]) -> Option<S
     let place = || usize::try_from(whole(index)?).ok()?.checked_sub(1);
     match (word.value.to_ascii_lowercase().as_str(), arguments(call)?.as_slice()) {
         (name @ ("percentile_cont" | "percentile_disc"), [Expr::Array(shares)]) => {
-            let mut one = call.clone();
-            one.args = FunctionArguments::None;
-            let rest = one.to_string().split_off(name.len());
-            Some(format!("{name}({}){rest}", shares.elem.get(place()?)?))
+            Some(percentile(call, name, shares.elem.get(place()?)?))
         }
         ("approx_quantiles", [value, parts]) if call.over.is_none() => {
             let parts = u8::try_from(whole(parts)?).ok().filter(|parts| *parts > 0)?;
@@ -79,6 +76,14 @@ pub(super) fn one_of_percentiles(root: &Expr, access: &[AccessExpr]) -> Option<S
     }
 }
 
+/// One percentile of those in a call.
+fn percentile(call: &Function, name: &str, share: &Expr) -> String {
+    let mut one = call.clone();
+    one.args = FunctionArguments::None;
+    let rest = one.to_string().split_off(name.len());
+    format!("{name}({share}){rest}")
+}
+
 /// `DATEADD(month, DATEDIFF(month, 0, x), 0)`: the first day of a unit, as SQL Server has it without DATETRUNC.
 pub(super) fn first_day(expr: &Expr) -> Option<String> {
     let Expr::Function(call) = expr else { return None };
@@ -92,7 +97,7 @@ pub(super) fn first_day(expr: &Expr) -> Option<String> {
     (whole(from) == Some(0) && whole(zero) == Some(0)).then(|| truncated(unit, of))?
 }
 
-/// The refusal of several percentiles in one array, and of counted rows, NULL where a join found none.
+/// The refusal of operators between sets, and of counted rows, NULL where a join found none.
 pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
     if let Expr::BinaryOp { op, .. } = expr
         && let BinaryOperator::AtArrow | BinaryOperator::ArrowAt | BinaryOperator::PGOverlap = op
@@ -108,10 +113,7 @@ pub(super) fn unknown(expr: &Expr) -> Option<Refusal> {
         let hint = "count one of its columns, such as its key".to_owned();
         return Some(Refusal::FunctionNotAllowed { name: format!("{name}(table.*)"), hint });
     }
-    let several = matches!(name.as_str(), "percentile_cont" | "percentile_disc")
-        && matches!(arguments(call)?.as_slice(), [Expr::Array(_)]);
-    let hint = "ask one percentile in each column".to_owned();
-    several.then_some(Refusal::FunctionNotAllowed { name, hint })
+    None
 }
 
 /// The first of a person's values in an order, `(ARRAY_AGG(x ORDER BY t))[1]`: FIRST_VALUE, which passes over no NULL either.
@@ -147,6 +149,12 @@ pub(super) fn aggregate(call: &Function) -> Option<String> {
     match (word.value.to_ascii_lowercase().as_str(), arguments.as_slice()) {
         ("count_if" | "countif", [condition]) if plain && call.within_group.is_empty() => {
             called("count", format!("CASE WHEN {condition} THEN 1 END"))
+        }
+        // Several at once are a text, as PostgreSQL shows an array.
+        (name @ ("percentile_cont" | "percentile_disc"), [Expr::Array(shares)]) if !shares.elem.is_empty() => {
+            let shown = |share| format!("CAST({} AS VARCHAR)", percentile(call, name, share));
+            let shown: Vec<String> = shares.elem.iter().map(shown).collect();
+            Some(format!("('{{' || {} || '}}')", shown.join(" || ',' || ")))
         }
         // Any of them will do, so the least does.
         ("any_value", [value]) if plain && call.filter.is_none() && call.over.is_none() => {

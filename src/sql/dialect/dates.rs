@@ -176,14 +176,11 @@ pub(super) fn interval(interval: &Interval) -> Option<String> {
     Some(format!("INTERVAL '{}'", text.replace("- ", "-")))
 }
 
-/// What is multiplied or compared with an interval, or moves a date by a number of days that is no literal.
+/// What is multiplied or compared with an interval, or moves a date by a number of units that is no literal.
 pub(super) fn arithmetic(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
     match op {
         BinaryOperator::Multiply => times(left, right).or_else(|| times(right, left)),
-        BinaryOperator::Plus | BinaryOperator::Minus => {
-            let days = counted_days(bare(right))?;
-            Some(format!("({left} {op} {days})"))
-        }
+        BinaryOperator::Plus | BinaryOperator::Minus => by_counted(left, op, counted(bare(right))?),
         BinaryOperator::Gt | BinaryOperator::GtEq | BinaryOperator::Lt | BinaryOperator::LtEq => {
             apart(left, right).map(|(later, moved)| format!("({later} {op} {moved})"))
         }
@@ -233,13 +230,8 @@ fn written(interval: &Interval) -> Option<(i64, String)> {
     Some((number.parse().ok()?, unit.trim().to_owned()))
 }
 
-/// The number of days in `n * INTERVAL '1 day'`, `make_interval(days => n)` or `(n || ' days')::interval`.
-fn counted_days(expr: &Expr) -> Option<String> {
-    let of_unit = |unit: &str| match named(&unit.to_ascii_lowercase())? {
-        "day" => Some(1_i64),
-        "week" => Some(7),
-        _ => None,
-    };
+/// How often which unit: of `n * INTERVAL '1 day'`, `make_interval(days => n)` and `(n || ' days')::interval`.
+fn counted(expr: &Expr) -> Option<(String, &'static str)> {
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => {
             let (count, interval) = match (bare(left), bare(right)) {
@@ -248,7 +240,8 @@ fn counted_days(expr: &Expr) -> Option<String> {
                 _ => return None,
             };
             let (number, unit) = written(interval)?;
-            Some(format!("({count}) * {}", number.checked_mul(of_unit(&unit)?)?))
+            let count = if number == 1 { format!("({count})") } else { format!("({count}) * {number}") };
+            Some((count, named(&unit.to_ascii_lowercase())?))
         }
         Expr::Function(call) if name(call)? == "make_interval" => {
             let FunctionArguments::List(list) = &call.args else { return None };
@@ -257,14 +250,58 @@ fn counted_days(expr: &Expr) -> Option<String> {
                 [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(count), .. }] => (name.to_string(), count),
                 _ => return None,
             };
-            Some(format!("({count}) * {}", of_unit(&unit)?))
+            Some((format!("({count})"), named(&unit.to_ascii_lowercase())?))
         }
         Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => match bare(expr) {
             Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
-                Some(format!("({left}) * {}", of_unit(text_of(bare(right))?.trim())?))
+                // The number as a text is that number.
+                let number = match bare(left) {
+                    Expr::Cast { expr, data_type: DataType::Text | DataType::Varchar(_), .. } => expr,
+                    other => other,
+                };
+                Some((format!("({number})"), named(&text_of(bare(right))?.trim().to_ascii_lowercase())?))
             }
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// `date` moved by so many units; by months its day is at most the last of its month. Only a day is moved by months: a time of
+/// day would be lost.
+fn by_counted(date: &Expr, op: &BinaryOperator, (count, unit): (String, &str)) -> Option<String> {
+    let months = match unit {
+        "day" => return Some(format!("({date} {op} {count})")),
+        "week" => return Some(format!("({date} {op} {count} * 7)")),
+        "month" => 1,
+        "quarter" => 3,
+        _ => 12,
+    };
+    if !is_day(date) {
+        return None;
+    }
+    let part = |unit: &str| format!("EXTRACT({unit} FROM {date})");
+    let month = format!("({} * 12 + {} - 1 {op} {count} * {months})", part("YEAR"), part("MONTH"));
+    let first = format!("make_date({month} / 12, {month} % 12 + 1, 1)");
+    Some(format!(
+        "least({first} + ({} - 1), CAST({first} + INTERVAL '1 month' - INTERVAL '1 day' AS DATE))",
+        part("DAY")
+    ))
+}
+
+/// Whether an expression is a day by its looks.
+fn is_day(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::TypedString(typed) => typed.data_type == DataType::Date,
+        Expr::Cast { data_type, .. } => *data_type == DataType::Date,
+        Expr::Identifier(name) => name.value.to_ascii_lowercase().ends_with("date"),
+        Expr::CompoundIdentifier(parts) => {
+            parts.last().is_some_and(|name| name.value.to_ascii_lowercase().ends_with("date"))
+        }
+        Expr::Function(call) => {
+            matches!(name(call).as_deref(), Some("make_date" | "current_date" | "min" | "max"))
+                && arguments(call).is_none_or(|of| of.iter().all(|of| whole(of).is_some() || is_day(of)))
+        }
+        _ => false,
     }
 }

@@ -3,8 +3,13 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableFactor, visit_expressions,
+    BinaryOperator, DataType, Distinct, Expr, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem,
+    SetExpr, TableFactor, visit_expressions,
+};
+
+use super::{
+    items::{expression, last, table_name},
+    whole,
 };
 
 /// `GROUP BY p.person_id` over the table of persons: their other columns are fixed with it, and PostgreSQL lets them be
@@ -15,10 +20,9 @@ pub(super) fn fixed_by_person(select: &mut Select) {
         .iter()
         .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
         .filter_map(|relation| match relation {
-            TableFactor::Table { name, alias, args: None, .. } => {
-                let table = name.0.last()?.as_ident()?;
-                let shown = alias.as_ref().map_or(table, |alias| &alias.name);
-                table.value.eq_ignore_ascii_case("person").then(|| shown.value.to_ascii_lowercase())
+            TableFactor::Table { name, args: None, .. } => {
+                let of_persons = name.0.last()?.as_ident()?.value.eq_ignore_ascii_case("person");
+                table_name(relation).filter(|_| of_persons)
             }
             _ => None,
         })
@@ -30,7 +34,7 @@ pub(super) fn fixed_by_person(select: &mut Select) {
     let grouped: Vec<String> = keys.iter().filter_map(|key| person_key(key, &persons)).collect();
     let mut known: BTreeSet<String> = keys.iter().map(|key| key.to_string().to_ascii_lowercase()).collect();
     for item in &select.projection {
-        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        let Some(expr) = expression(item) else { continue };
         // Within a call it may be what is added up.
         let mut calls = false;
         let _ = visit_expressions(expr, |e| {
@@ -51,6 +55,12 @@ pub(super) fn fixed_by_person(select: &mut Select) {
     }
 }
 
+/// `person_id <> 0`: no person has the number 0, which stands for nobody where records are mapped.
+pub(super) fn of_nobody(key: &Expr, op: &BinaryOperator, zero: &Expr) -> Option<String> {
+    let of_person = last(key).is_some_and(|name| name.value.eq_ignore_ascii_case("person_id"));
+    (of_person && *op == BinaryOperator::NotEq && whole(zero) == Some(0)).then(|| format!("({key} IS NOT NULL)"))
+}
+
 /// The name of the table of persons whose key this is.
 fn person_key(key: &Expr, persons: &BTreeSet<String>) -> Option<String> {
     let Expr::CompoundIdentifier(parts) = key else { return None };
@@ -67,10 +77,7 @@ pub(super) fn in_the_answer(query: &mut Query) {
         && matches!(&all.expr, Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("all"))
     {
         let all = all.clone();
-        let named = select
-            .projection
-            .iter()
-            .all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+        let named = select.projection.iter().all(|item| expression(item).is_some());
         let places: Option<Vec<Expr>> =
             (1..=select.projection.len()).map(|place| super::parsed(&place.to_string())).collect();
         if let (true, Some(places)) = (named, places) {

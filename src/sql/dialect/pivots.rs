@@ -2,10 +2,13 @@
 
 use datafusion::sql::sqlparser::ast::{
     Expr, ExprWithAlias, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, PivotValueSource, Select,
-    SelectItem, SetExpr, TableFactor,
+    SetExpr, TableFactor,
 };
 
-use super::whole;
+use super::{
+    items::{item_name, last},
+    whole,
+};
 
 /// `(SELECT k, c, x ...) PIVOT (SUM(x) FOR c IN (1, 2))`: for each k one column per value of c. Only over a subquery that
 /// names its columns, since all that stand in neither part are keys.
@@ -49,23 +52,11 @@ pub(super) fn as_aggregates(relation: &TableFactor) -> Option<String> {
 
 /// The names of a SELECT list.
 fn columns(select: &Select) -> Option<Vec<String>> {
-    select
-        .projection
-        .iter()
-        .map(|item| match item {
-            SelectItem::ExprWithAlias { alias, .. } => Some(alias.to_string()),
-            SelectItem::UnnamedExpr(expr) => column(expr),
-            _ => None,
-        })
-        .collect()
+    select.projection.iter().map(|item| item_name(item).map(|name| name.to_string())).collect()
 }
 
 fn column(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Identifier(name) => Some(name.to_string()),
-        Expr::CompoundIdentifier(parts) => parts.last().map(ToString::to_string),
-        _ => None,
-    }
+    last(expr).map(|name| name.to_string())
 }
 
 /// One aggregate for one value, and the column that it is of.

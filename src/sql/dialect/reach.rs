@@ -1,11 +1,12 @@
 //! Which column of the subquery between does a subquery two levels deep mean?
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, Visit, VisitMut, Visitor,
-    VisitorMut,
+    BinaryOperator, Expr, GroupByExpr, Query, SelectItem, SetExpr, VisitMut, VisitorMut,
 };
+
+use super::items::names;
 
 /// In `EXISTS (... WHERE c.person_id = p.person_id AND NOT EXISTS (... d.person_id = p.person_id))` the inner one reads `p`
 /// over the head of the one between, which the engine does not resolve. Wherever a row of the one between is kept,
@@ -61,45 +62,8 @@ pub(super) fn looked_up(query: &Query) -> Option<String> {
     Some(format!("({greatest})"))
 }
 
-/// The names under which a SELECT reads its tables.
-fn names(select: &Select) -> BTreeSet<String> {
-    struct Names(BTreeSet<String>, usize);
-    impl Visitor for Names {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-            self.1 += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-            self.1 = self.1.saturating_sub(1);
-            ControlFlow::Continue(())
-        }
-        fn pre_visit_table_factor(&mut self, relation: &TableFactor) -> ControlFlow<()> {
-            if self.1 == 0 {
-                self.0.extend(name(relation));
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut names = Names(BTreeSet::new(), 0);
-    let _ = Visit::visit(&select.from, &mut names);
-    names.0
-}
-
-fn name(relation: &TableFactor) -> Option<String> {
-    match relation {
-        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
-            Some(alias.name.value.to_ascii_lowercase())
-        }
-        TableFactor::Table { name, alias: None, .. } => {
-            name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_ascii_lowercase())
-        }
-        _ => None,
-    }
-}
-
 /// Columns from outside, each with one from `here` that is equal to it in every row that is kept.
-fn equals(condition: &Expr, here: &BTreeSet<String>, found: &mut Vec<(String, Expr)>) {
+fn equals(condition: &Expr, here: &[String], found: &mut Vec<(String, Expr)>) {
     match condition {
         Expr::Nested(inner) => equals(inner, here, found),
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
@@ -132,7 +96,7 @@ struct Nearer {
     equal: Vec<(String, Expr)>,
     depth: usize,
     /// The names that the subqueries declare which are open.
-    declared: Vec<BTreeSet<String>>,
+    declared: Vec<Vec<String>>,
 }
 
 impl VisitorMut for Nearer {
@@ -142,7 +106,7 @@ impl VisitorMut for Nearer {
         self.depth += 1;
         self.declared.push(match query.body.as_ref() {
             SetExpr::Select(select) => names(select),
-            _ => BTreeSet::new(),
+            _ => vec![],
         });
         ControlFlow::Continue(())
     }

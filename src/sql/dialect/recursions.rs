@@ -1,12 +1,16 @@
 //! Which calendar or series does a WITH RECURSIVE count out?
 
-use chrono::{Days, Months, NaiveDate};
+use chrono::{Days, NaiveDate};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Cte, DataType, Expr, Interval, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
-    TableFactor,
+    BinaryOperator, Cte, DataType, Expr, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor,
 };
 
-use super::{bare, relations::day, text_of, whole};
+use super::{
+    bare,
+    items::expression,
+    relations::{day, interval, stepped},
+    whole,
+};
 use crate::terms::Refusal;
 
 /// As many values as a list may have.
@@ -50,8 +54,8 @@ enum At {
 
 enum Step {
     Number(i64),
-    Days(u64),
-    Months(u32),
+    /// So many of a unit.
+    Interval((u32, String)),
 }
 
 fn counted(cte: &Cte) -> Option<String> {
@@ -74,12 +78,8 @@ fn counted(cte: &Cte) -> Option<String> {
     if !of_itself(right, &cte.alias.name.value) {
         return None;
     }
-    let of = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
-        _ => None,
-    };
-    let (first, next) = (at(&of(first)?)?, of(next)?);
-    let next = |from: At| moved(&next, &column, from);
+    let (first, next) = (at(expression(first)?)?, expression(next)?);
+    let next = |from: At| moved(next, &column, from);
     let condition = right.selection.as_ref()?;
     let (mut values, mut here) = (vec![first], first);
     while holds(condition, &column, here)? {
@@ -131,8 +131,7 @@ fn moved(expr: &Expr, column: &str, here: At) -> Option<At> {
                 (At::Day(day), Step::Number(by)) => {
                     Some(At::Day(day.checked_add_days(Days::new(by.try_into().ok()?))?))
                 }
-                (At::Day(day), Step::Days(by)) => Some(At::Day(day.checked_add_days(Days::new(by))?)),
-                (At::Day(day), Step::Months(by)) => Some(At::Day(day.checked_add_months(Months::new(by))?)),
+                (At::Day(day), Step::Interval((number, unit))) => Some(At::Day(stepped(day, number, &unit)?)),
                 (At::Number(_), _) => None,
             }
         }
@@ -144,20 +143,7 @@ fn step(expr: &Expr) -> Option<Step> {
     if let Some(number) = whole(expr) {
         return Some(Step::Number(number));
     }
-    let Expr::Interval(Interval { value, leading_field, .. }) = expr else { return None };
-    let text = match leading_field {
-        Some(field) => format!("{} {field}", value.to_string().trim_matches('\'')),
-        None => text_of(value)?.to_owned(),
-    };
-    let (number, unit) = text.trim().split_once(' ')?;
-    let number: u32 = number.parse().ok()?;
-    Some(match unit.trim().to_ascii_lowercase().trim_end_matches('s') {
-        "day" => Step::Days(number.into()),
-        "week" => Step::Days(u64::from(number) * 7),
-        "month" | "mon" => Step::Months(number),
-        "year" => Step::Months(number.checked_mul(12)?),
-        _ => return None,
-    })
+    Some(Step::Interval(interval(expr)?))
 }
 
 /// Whether the list goes on behind `here`.

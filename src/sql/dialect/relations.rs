@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     Top, TopQuantity, TypedString, Value,
 };
 
-use super::{bare, text_of, whole};
+use super::{bare, items::expression, text_of, whole};
 use crate::terms::Refusal;
 
 /// The most rows of a calendar or series: they are written out.
@@ -119,9 +119,8 @@ pub(super) fn of_call(called: &str, arguments: &[&Expr]) -> Option<Vec<String>> 
         ) => match whole(bare(first)) {
             Some(first) => whole_numbers(first, whole(bare(last))?, whole(bare(step))?),
             None => {
-                let text = interval(bare(step))?;
-                let (number, unit) = text.trim().split_once(' ')?;
-                instants(day(first)?, day(last)?, (number.parse().ok()?, unit))
+                let (number, unit) = interval(step)?;
+                instants(day(first)?, day(last)?, (number, &unit))
             }
         },
         // A list of what is a list already.
@@ -160,16 +159,29 @@ pub(super) fn day(expr: &Expr) -> Option<chrono::NaiveDate> {
     chrono::NaiveDate::parse_from_str(text.trim().strip_suffix("00:00:00").unwrap_or(&text).trim(), "%Y-%m-%d").ok()
 }
 
-/// The text of an interval.
-fn interval(step: &Expr) -> Option<String> {
-    Some(match step {
+/// Number and unit of an interval.
+pub(super) fn interval(step: &Expr) -> Option<(u32, String)> {
+    let text = match bare(step) {
         Expr::Interval(interval) => match &interval.leading_field {
             Some(field) => format!("{} {field}", interval.value.to_string().trim_matches('\'')),
             None => text_of(&interval.value)?.to_owned(),
         },
         Expr::Cast { expr, data_type: DataType::Interval { .. }, .. } => text_of(bare(expr))?.to_owned(),
         other => text_of(other)?.to_owned(),
-    })
+    };
+    let (number, unit) = text.trim().split_once(' ')?;
+    Some((number.parse().ok()?, unit.trim().to_ascii_lowercase()))
+}
+
+/// The day that lies so many units behind `day`.
+pub(super) fn stepped(day: chrono::NaiveDate, number: u32, unit: &str) -> Option<chrono::NaiveDate> {
+    match unit.trim_end_matches('s') {
+        "day" => day.checked_add_days(chrono::Days::new(number.into())),
+        "week" => day.checked_add_days(chrono::Days::new(u64::from(number) * 7)),
+        "month" | "mon" => day.checked_add_months(chrono::Months::new(number)),
+        "year" => day.checked_add_months(chrono::Months::new(number.checked_mul(12)?)),
+        _ => None,
+    }
 }
 
 /// Midnights from `first` to `last`, so many units apart.
@@ -177,18 +189,11 @@ fn instants(first: chrono::NaiveDate, last: chrono::NaiveDate, (number, unit): (
     if number == 0 {
         return None;
     }
-    let unit = unit.trim().to_ascii_lowercase();
     let (mut values, mut at) = (vec![], first);
     while at <= last {
         values.push(format!("TIMESTAMP '{at} 00:00:00'"));
         // From the one before, so that a day that a month does not have stays lost, as PostgreSQL counts.
-        at = match unit.trim_end_matches('s') {
-            "day" => at.checked_add_days(chrono::Days::new(number.into()))?,
-            "week" => at.checked_add_days(chrono::Days::new(u64::from(number) * 7))?,
-            "month" | "mon" => at.checked_add_months(chrono::Months::new(number))?,
-            "year" => at.checked_add_months(chrono::Months::new(number.checked_mul(12)?))?,
-            _ => return None,
-        };
+        at = stepped(at, number, unit)?;
         if values.len() > ROWS_MAX {
             return None;
         }
@@ -334,10 +339,15 @@ pub(super) fn row_in_list(row: &Expr, list: &[Expr], negated: bool) -> Option<St
     Some(if negated { format!("NOT ({any})") } else { format!("({any})") })
 }
 
-/// `x = ANY (ARRAY[1, 2])` is `x IN (1, 2)`.
+/// `x = ANY (ARRAY[1, 2])` is `x IN (1, 2)`, and what is greater than some member of a subquery is greater than its least.
 pub(super) fn any_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
-    let list = array(right).filter(|_| *op == BinaryOperator::Eq)?;
-    Some(format!("({left}) IN ({list})"))
+    match (op, subquery(right)) {
+        (BinaryOperator::Eq, None) => Some(format!("({left}) IN ({})", array(right)?)),
+        (BinaryOperator::Eq, Some(members)) => Some(format!("({left}) IN ({members})")),
+        (BinaryOperator::Gt | BinaryOperator::GtEq, Some(members)) => Some(beside_end(left, op, "min", members)),
+        (BinaryOperator::Lt | BinaryOperator::LtEq, Some(members)) => Some(beside_end(left, op, "max", members)),
+        _ => None,
+    }
 }
 
 /// `x ILIKE ANY (ARRAY['a%', 'b%'])` matches one of them.
@@ -357,10 +367,43 @@ pub(super) fn like_any(expr: &Expr) -> Option<String> {
     Some(format!("({})", any.join(or)))
 }
 
-/// `x <> ALL (ARRAY[1, 2])` is `x NOT IN (1, 2)`.
+/// `x <> ALL (ARRAY[1, 2])` is `x NOT IN (1, 2)`, and what is at least as great as the counts of all groups is at least as great
+/// as the greatest. Of no group, or with NULL among them, it would not be: so only where counts are grouped.
 pub(super) fn none_of(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<String> {
-    let list = array(right).filter(|_| *op == BinaryOperator::NotEq)?;
-    Some(format!("({left}) NOT IN ({list})"))
+    match (op, subquery(right)) {
+        (BinaryOperator::NotEq, None) => Some(format!("({left}) NOT IN ({})", array(right)?)),
+        (BinaryOperator::NotEq, Some(members)) => Some(format!("({left}) NOT IN ({members})")),
+        (BinaryOperator::Gt | BinaryOperator::GtEq, Some(members)) if counts_groups(members) => {
+            Some(beside_end(left, op, "max", members))
+        }
+        (BinaryOperator::Lt | BinaryOperator::LtEq, Some(members)) if counts_groups(members) => {
+            Some(beside_end(left, op, "min", members))
+        }
+        _ => None,
+    }
+}
+
+fn subquery(expr: &Expr) -> Option<&Query> {
+    match bare(expr) {
+        Expr::Subquery(query) => Some(query),
+        _ => None,
+    }
+}
+
+fn beside_end(left: &Expr, op: &BinaryOperator, end: &str, members: &Query) -> String {
+    format!("({left}) {op} (SELECT {end}(__sekisho_all.v) FROM ({members}) AS __sekisho_all (v))")
+}
+
+/// Whether it is one COUNT for each of some groups.
+fn counts_groups(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let grouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if !keys.is_empty());
+    let [item] = select.projection.as_slice() else { return false };
+    let counts = expression(item).is_some_and(|expr| match bare(expr) {
+        Expr::Function(call) => call.over.is_none() && call.name.to_string().eq_ignore_ascii_case("count"),
+        _ => false,
+    });
+    grouped && counts
 }
 
 fn array(expr: &Expr) -> Option<String> {

@@ -3,14 +3,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
-    ast::{
-        Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, visit_expressions,
-        visit_expressions_mut,
-    },
+    ast::{Expr, Function, Ident, Select, SelectItem, visit_expressions, visit_expressions_mut},
     parser::Parser,
 };
 
-use super::{Postgres, relations::of_call};
+use super::{Postgres, items::expression, relations::of_call};
 
 /// One `generate_series` or `unnest` over literals in one of the columns becomes the list of values that it is, beside FROM.
 /// Only where all other columns are plain: where others are aggregates or windows, it would come after them. Says how many bytes
@@ -66,21 +63,9 @@ fn read(text: &str) -> Option<Select> {
     Some(parsed)
 }
 
-fn expression(item: &SelectItem) -> Option<&Expr> {
-    match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-        _ => None,
-    }
-}
-
 fn values(expr: &Expr) -> Option<Vec<String>> {
     let Expr::Function(call) = expr else { return None };
-    let FunctionArguments::List(list) = &call.args else { return None };
-    let plain = list.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-        _ => None,
-    });
-    of_call(&super::name(call)?, &plain.collect::<Option<Vec<_>>>()?)
+    of_call(&super::name(call)?, &super::arguments(call)?)
 }
 
 fn is_column(item: &SelectItem) -> bool {

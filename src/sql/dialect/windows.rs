@@ -6,6 +6,8 @@ use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Select, SelectItem, WindowSpec, WindowType, visit_expressions, visit_expressions_mut,
 };
 
+use super::items::expression;
+
 /// `SELECT DISTINCT k, COUNT(*) OVER (PARTITION BY k)` is one row for each group: GROUP BY, where all windows are whole
 /// partitions of the same keys and those keys are the other columns.
 pub(super) fn as_groups(select: &mut Select) {
@@ -18,7 +20,7 @@ pub(super) fn as_groups(select: &mut Select) {
     let mut partitions: Vec<Option<Vec<String>>> = vec![];
     let mut others = vec![];
     for item in &select.projection {
-        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+        let Some(expr) = expression(item) else { return };
         let before = partitions.len();
         let _ = visit_expressions(expr, |e| {
             if let Expr::Function(call) = e

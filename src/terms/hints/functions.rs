@@ -166,7 +166,6 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
         "ask for members with EXISTS or IN, and for days with OVERLAPS",
         "要素は EXISTS か IN、期間は OVERLAPS で比べてください",
     ),
-    ("ask one percentile in each column", "パーセンタイルは一列に一つずつ書いてください"),
     (
         "name the columns of a subquery before PIVOT and the values after IN; or write SUM(...) FILTER (WHERE ...)",
         "PIVOT の前のサブクエリで列名を、IN の後に値を書いてください。SUM(...) FILTER (WHERE ...) とも書けます",

@@ -312,8 +312,8 @@ SELECT COUNT(*) FROM observation_period WHERE observation_period_end_date = (SEL
 -- expect: must-refuse
 SELECT COUNT(*) FROM (SELECT visit_concept_id FROM visit_occurrence EXCEPT ALL SELECT visit_concept_id FROM visit_detail) t;
 
--- name: rows beside a window without a key
--- expect: must-refuse
+-- name: groups beside a window over a part of their keys
+-- expect: answerable
 SELECT DISTINCT year_of_birth, gender_concept_id, COUNT(*) OVER (PARTITION BY gender_concept_id) AS n FROM person;
 
 -- name: latest rows by a lateral
@@ -341,3 +341,205 @@ SELECT person_id, STRING_AGG(DISTINCT condition_source_value, ',') FROM conditio
 -- name: ages by a lateral column
 -- expect: must-refuse
 SELECT p.person_id, a.age FROM person p CROSS JOIN LATERAL (SELECT 2024 - p.year_of_birth AS age) a ORDER BY a.age DESC LIMIT 5;
+
+-- name: quartiles by row numbers
+-- expect: answerable
+WITH drug_counts AS (
+  SELECT p.person_id, COALESCE(de.drugs, 0) AS drugs
+  FROM person p LEFT JOIN (SELECT person_id, COUNT(DISTINCT drug_concept_id) AS drugs FROM drug_exposure GROUP BY person_id) de
+    ON de.person_id = p.person_id
+)
+SELECT MIN(drugs) AS min_value,
+       MIN(CASE WHEN order_nr < .25 * population_size THEN 9999 ELSE drugs END) AS percentile_25,
+       MIN(CASE WHEN order_nr < .50 * population_size THEN 9999 ELSE drugs END) AS median,
+       MIN(CASE WHEN order_nr < .75 * population_size THEN 9999 ELSE drugs END) AS percentile_75, MAX(drugs) AS max_value
+FROM (SELECT person_id, drugs, ROW_NUMBER() OVER (ORDER BY drugs) AS order_nr FROM drug_counts) ordered_data
+CROSS JOIN (SELECT COUNT(*) AS population_size FROM drug_counts) population;
+
+-- name: quartiles by row numbers in groups
+-- expect: answerable
+WITH raw AS (
+  SELECT p.gender_concept_id AS sex, EXTRACT(YEAR FROM c.first_on) - p.year_of_birth AS age
+  FROM person p JOIN (SELECT person_id, MIN(condition_start_date) AS first_on FROM condition_occurrence GROUP BY person_id) c
+    ON c.person_id = p.person_id
+), ordered AS (
+  SELECT sex, age, ROW_NUMBER() OVER (PARTITION BY sex ORDER BY age) AS rn, COUNT(*) OVER (PARTITION BY sex) AS total FROM raw
+)
+SELECT sex, MAX(total) AS persons, MIN(age) AS youngest, MIN(CASE WHEN rn >= .5 * total THEN age END) AS median_age,
+       MAX(CASE WHEN rn = CEIL(total * 0.9) THEN age END) AS p90
+FROM ordered GROUP BY sex;
+
+-- name: quartiles by row numbers beside the size of each group
+-- expect: answerable
+WITH eras AS (SELECT drug_concept_id, drug_era_end_date - drug_era_start_date AS days FROM drug_era)
+SELECT o.drug_concept_id, MIN(CASE WHEN o.nr < .5 * s.n THEN 99999 ELSE o.days END) AS median_days
+FROM (SELECT drug_concept_id, days, ROW_NUMBER() OVER (PARTITION BY drug_concept_id ORDER BY days) AS nr FROM eras) o
+JOIN (SELECT drug_concept_id, COUNT(*) AS n FROM eras GROUP BY drug_concept_id) s ON s.drug_concept_id = o.drug_concept_id
+GROUP BY o.drug_concept_id;
+
+-- name: persons observed in each month that a period begins in
+-- expect: answerable
+SELECT m.obs_month, COUNT(DISTINCT op.person_id) AS persons
+FROM observation_period op JOIN
+  (SELECT DISTINCT EXTRACT(YEAR FROM observation_period_start_date) * 100 + EXTRACT(MONTH FROM observation_period_start_date) AS obs_month,
+          date_trunc('month', observation_period_start_date)::date AS starts FROM observation_period) m
+  ON op.observation_period_start_date <= m.starts AND op.observation_period_end_date >= m.starts
+GROUP BY m.obs_month;
+
+-- name: records by type beside the most of any
+-- expect: answerable
+SELECT condition_type_concept_id, COUNT(*) AS n, MAX(COUNT(*)) OVER () AS most, AVG(COUNT(*)) OVER () AS usual
+FROM condition_occurrence GROUP BY condition_type_concept_id;
+
+-- name: months after a first day
+-- expect: answerable
+WITH cal AS (SELECT g, DATE '2020-01-31' + g * INTERVAL '1 month' AS day FROM generate_series(0, 5) AS g)
+SELECT cal.day::date AS on_day, COUNT(*) AS persons FROM cal
+JOIN observation_period op ON cal.day BETWEEN op.observation_period_start_date AND op.observation_period_end_date
+GROUP BY 1 ORDER BY 1;
+-- plain:
+SELECT cal.day AS on_day, COUNT(*) AS persons
+FROM (VALUES (DATE '2020-01-31'), (DATE '2020-02-29'), (DATE '2020-03-31'), (DATE '2020-04-30'), (DATE '2020-05-31'), (DATE '2020-06-30')) AS cal (day)
+JOIN observation_period op ON cal.day BETWEEN op.observation_period_start_date AND op.observation_period_end_date
+GROUP BY 1 ORDER BY 1;
+
+-- name: several percentiles as one text
+-- expect: answerable
+SELECT percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY year_of_birth) AS quartiles FROM person;
+
+-- name: the sex with the most persons
+-- expect: answerable
+SELECT gender_concept_id, COUNT(*) AS n FROM person GROUP BY gender_concept_id
+HAVING COUNT(*) >= ALL (SELECT COUNT(*) FROM person GROUP BY gender_concept_id);
+-- plain:
+SELECT gender_concept_id, n FROM (SELECT gender_concept_id, COUNT(*) AS n, MAX(COUNT(*)) OVER () AS most FROM person GROUP BY gender_concept_id) t
+WHERE n = most;
+
+-- name: the years of the third and the tenth oldest
+-- expect: must-refuse
+SELECT MAX(CASE WHEN rn = 3 THEN year_of_birth END) AS third, MAX(CASE WHEN rn = 10 THEN year_of_birth END) AS tenth
+FROM (SELECT year_of_birth, ROW_NUMBER() OVER (ORDER BY year_of_birth) AS rn FROM person) t;
+
+-- name: who stands in the middle
+-- expect: must-refuse
+SELECT o.person_id, o.year_of_birth FROM (SELECT person_id, year_of_birth, ROW_NUMBER() OVER (ORDER BY year_of_birth) AS rn,
+  COUNT(*) OVER () AS n FROM person) o WHERE o.rn = n / 2;
+
+-- name: each person's place among all
+-- expect: must-refuse
+SELECT rn, COUNT(*) AS n FROM (SELECT ROW_NUMBER() OVER (ORDER BY birth_datetime, person_id) AS rn FROM person) o GROUP BY rn;
+
+-- name: the vocabulary with the most concepts
+-- expect: public-only
+SELECT vocabulary_id, COUNT(*) AS n FROM concept GROUP BY vocabulary_id
+HAVING COUNT(*) >= ALL (SELECT COUNT(*) FROM concept GROUP BY vocabulary_id) ORDER BY 1;
+-- plain:
+SELECT vocabulary_id, n FROM (SELECT vocabulary_id, COUNT(*) AS n, MAX(COUNT(*)) OVER () AS most FROM concept GROUP BY vocabulary_id) t
+WHERE n = most ORDER BY 1;
+
+-- name: median length of names by row numbers
+-- expect: public-only
+SELECT o.domain_id, MIN(CASE WHEN o.rn >= .5 * o.n THEN o.len END) AS median_length FROM
+  (SELECT domain_id, LENGTH(concept_name) AS len, ROW_NUMBER() OVER (PARTITION BY domain_id ORDER BY LENGTH(concept_name)) AS rn,
+          COUNT(*) OVER (PARTITION BY domain_id) AS n FROM concept) o
+GROUP BY o.domain_id ORDER BY 1;
+
+-- name: quarters as days
+-- expect: public-only
+SELECT q, (DATE '2023-01-01' + q * INTERVAL '3 months')::date AS starts FROM generate_series(0, 3) AS q ORDER BY q;
+-- plain:
+SELECT q, starts FROM (VALUES (0, DATE '2023-01-01'), (1, DATE '2023-04-01'), (2, DATE '2023-07-01'), (3, DATE '2023-10-01')) AS t (q, starts)
+ORDER BY q;
+
+-- name: persons far from the mean of all
+-- expect: answerable
+SELECT gender_concept_id, COUNT(*) FILTER (WHERE z > 1) AS young, COUNT(*) AS n FROM
+  (SELECT gender_concept_id, (year_of_birth - AVG(year_of_birth) OVER ()) / STDDEV(year_of_birth) OVER () AS z FROM person) t
+GROUP BY gender_concept_id;
+
+-- name: persons above the mean of their sex
+-- expect: answerable
+SELECT gender_concept_id, COUNT(*) AS n FROM
+  (SELECT gender_concept_id, year_of_birth, AVG(year_of_birth) OVER (PARTITION BY gender_concept_id) AS m FROM person) t
+WHERE year_of_birth > m GROUP BY gender_concept_id;
+
+-- name: the last year of birth of each quarter
+-- expect: answerable
+SELECT quarter, MAX(year_of_birth) AS last FROM
+  (SELECT year_of_birth, NTILE(4) OVER (ORDER BY year_of_birth) AS quarter FROM person) t
+GROUP BY quarter ORDER BY quarter;
+
+-- name: eras longer than a hundred days by their adherence
+-- expect: answerable
+SELECT COUNT(*) AS eras, AVG(CASE WHEN share > 3 THEN 3 ELSE share END) AS mean_share FROM
+  (SELECT de.person_id, de.days, 1.0 * SUM(LEAST(GREATEST(x.days_supply, 0), 365)) / de.days AS share
+   FROM (SELECT person_id, drug_concept_id, drug_era_start_date AS s, drug_era_end_date AS e, drug_era_end_date - drug_era_start_date AS days
+         FROM drug_era WHERE drug_era_end_date - drug_era_start_date > 10) de
+   JOIN drug_exposure x ON x.person_id = de.person_id AND x.drug_exposure_start_date BETWEEN de.s AND de.e
+   WHERE x.days_supply IS NOT NULL
+   GROUP BY de.person_id, de.drug_concept_id, de.s, de.days) t;
+
+-- name: each person beside the mean of all
+-- expect: must-refuse
+SELECT person_id, year_of_birth - AVG(year_of_birth) OVER () AS apart FROM person;
+
+-- name: each person's quarter
+-- expect: must-refuse
+SELECT person_id, NTILE(4) OVER (ORDER BY year_of_birth) AS quarter FROM person;
+
+-- name: ranks of persons
+-- expect: must-refuse
+SELECT place, COUNT(*) AS n FROM (SELECT RANK() OVER (ORDER BY birth_datetime) AS place FROM person) t GROUP BY place;
+
+-- name: quarters of names by their length
+-- expect: public-only
+SELECT quarter, COUNT(*) AS n FROM (SELECT NTILE(4) OVER (ORDER BY LENGTH(concept_name), concept_id) AS quarter FROM concept) t
+GROUP BY quarter ORDER BY quarter;
+
+-- name: concepts whose name is longer than usual in their domain
+-- expect: public-only
+SELECT domain_id, COUNT(*) AS n FROM
+  (SELECT domain_id, LENGTH(concept_name) AS len, AVG(LENGTH(concept_name)) OVER (PARTITION BY domain_id) AS usual FROM concept) t
+WHERE len > usual GROUP BY domain_id ORDER BY domain_id;
+
+-- name: a distribution by counts that add up
+-- expect: answerable
+WITH raw (sex, count_value) AS (
+  SELECT p.gender_concept_id, EXTRACT(YEAR FROM c.first_on) - p.year_of_birth
+  FROM person p JOIN (SELECT person_id, MIN(condition_start_date) AS first_on FROM condition_occurrence GROUP BY person_id) c
+    ON c.person_id = p.person_id
+), overall (sex, avg_value, min_value, max_value, total) AS (
+  SELECT sex, AVG(1.0 * count_value), MIN(count_value), MAX(count_value), COUNT(*) FROM raw GROUP BY sex
+), stats (sex, count_value, total, rn) AS (
+  SELECT sex, count_value, COUNT(*), ROW_NUMBER() OVER (PARTITION BY sex ORDER BY count_value) FROM raw GROUP BY sex, count_value
+), prior (sex, count_value, total, accumulated) AS (
+  SELECT s.sex, s.count_value, s.total, SUM(p.total) FROM stats s JOIN stats p ON s.sex = p.sex AND p.rn <= s.rn
+  GROUP BY s.sex, s.count_value, s.total, s.rn
+)
+SELECT o.sex, o.total, o.min_value, o.max_value, o.avg_value,
+       MIN(CASE WHEN p.accumulated >= .50 * o.total THEN p.count_value END) AS median_value
+FROM prior p JOIN overall o ON p.sex = o.sex
+GROUP BY o.sex, o.total, o.min_value, o.max_value, o.avg_value;
+
+-- name: a distribution of all by counts that add up
+-- expect: answerable
+WITH raw (count_value) AS (SELECT COUNT(*) FROM visit_occurrence GROUP BY person_id),
+overall (total, most) AS (SELECT COUNT(*), MAX(count_value) FROM raw),
+stats (count_value, total, rn) AS (SELECT count_value, COUNT(*), ROW_NUMBER() OVER (ORDER BY count_value) FROM raw GROUP BY count_value),
+prior (count_value, accumulated) AS (
+  SELECT s.count_value, SUM(p.total) FROM stats s JOIN stats p ON p.rn <= s.rn GROUP BY s.count_value, s.total, s.rn)
+SELECT o.total, MIN(CASE WHEN p.accumulated >= .9 * o.total THEN p.count_value ELSE o.most END) AS p90
+FROM prior p CROSS JOIN overall o GROUP BY o.total, o.most;
+
+-- name: a sum that grows from person to person
+-- expect: must-refuse
+SELECT MAX(running) AS most FROM (SELECT SUM(v) OVER (ORDER BY v) AS running FROM
+  (SELECT person_id, COUNT(*) AS v FROM visit_occurrence GROUP BY person_id) a) b;
+
+-- name: half of the names are no longer than
+-- expect: public-only
+WITH raw AS (SELECT LENGTH(concept_name) AS len FROM concept),
+stats AS (SELECT len, COUNT(*) AS total, ROW_NUMBER() OVER (ORDER BY len) AS rn FROM raw GROUP BY len)
+SELECT MIN(CASE WHEN p.accumulated >= .5 * o.total THEN p.len END) AS median_length
+FROM (SELECT s.len, SUM(p.total) AS accumulated FROM stats s JOIN stats p ON p.rn <= s.rn GROUP BY s.len) p
+CROSS JOIN (SELECT COUNT(*) AS total FROM raw) o;
