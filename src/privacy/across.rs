@@ -39,12 +39,18 @@ pub(super) fn released(walk: &mut Walk<'_>, window: &Window, input: &Owned) -> R
     let mut all: Vec<(Vec<Expr>, Said)> = vec![];
     for expr in &window.window_expr {
         let Expr::WindowFunction(call) = expr.clone().unalias_nested().data else { return Ok(None) };
-        match said(&call).filter(|_| walk.across < WINDOWS_MAX) {
+        match said(&call) {
             Some(said) if of_all(&call, input)? => all.push((call.params.partition_by.clone(), said)),
             _ => return Ok(None),
         }
     }
-    walk.across += 1;
+    // A WITH that is read twice stands twice in the plan.
+    if !walk.across.contains(window) {
+        if walk.across.len() >= WINDOWS_MAX {
+            return Ok(None);
+        }
+        walk.across.push(window.clone());
+    }
     let mut plan = window.input.as_ref().clone();
     let mut items: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     let shown = window.schema.iter().skip(items.len());

@@ -163,7 +163,7 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
         }
         Ok((parts, outputs))
     };
-    let (mut parts, mut outputs) = asked(public_groups.as_ref().map(|g| cells(g)))?;
+    let (mut parts, mut outputs) = asked(public_groups.as_ref().map(cells))?;
     // What is picked where nobody is says nothing, and nothing beside it would tell.
     if !spelled && public_groups.is_some() && parts.partials.iter().all(Partial::picks) {
         public_groups = None;
@@ -290,7 +290,7 @@ impl Release {
     /// How many cells the release has; `None` where groups are selected.
     #[must_use]
     pub fn cells(&self) -> Option<u64> {
-        self.public_groups.as_ref().map(|groups| cells(groups))
+        self.public_groups.as_ref().map(cells)
     }
 }
 

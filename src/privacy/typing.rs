@@ -16,7 +16,7 @@ use datafusion::{
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, SubqueryAlias,
+        Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, SubqueryAlias, Window,
         logical_plan::{Sort, TableScan},
     },
 };
@@ -173,8 +173,8 @@ pub(super) struct Walk<'a> {
     released: Vec<(Aggregate, LogicalPlan)>,
     /// The columns that the SELECT list above the step being typed can tell rows apart by, where that is known.
     pub(super) needed: Option<BTreeSet<Column>>,
-    /// How many steps of windows have become joins with what is released of all persons.
-    pub(super) across: usize,
+    /// The steps of windows that have become joins with what is released of all persons.
+    pub(super) across: Vec<Window>,
     fresh: usize,
 }
 
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
             public_inputs: vec![],
             released: vec![],
             needed: None,
-            across: 0,
+            across: vec![],
             fresh: 0,
         }
     }

@@ -122,6 +122,8 @@ struct Over {
     by_owner_alone: bool,
 }
 
+const OVER_PERSONS: &str = "a window over persons' rows needs PARTITION BY person_id; over all persons, aggregates of whole \
+                            partitions by keys that are never NULL, and NTILE";
 const NTH_MAX: f64 = 1_000_000.0;
 /// The most rows before or after a row that a frame reaches, unless it reaches all.
 const FRAME_ROWS_MAX: f64 = 65_536.0;
@@ -156,7 +158,7 @@ impl One<'_, '_> {
             // Rows that share a link are one person's: the owner key beside it tells nothing more apart.
             let linked = partition_by.iter().any(|e| self.input.names_a_row(e));
             let owner = self.input.owner_key().filter(|_| linked);
-            partition_by.push(owner.ok_or_else(|| mixed("a window over persons' rows needs PARTITION BY person_id"))?);
+            partition_by.push(owner.ok_or_else(|| mixed(OVER_PERSONS))?);
         }
         let mut order_by = vec![];
         for sort in &params.order_by {

@@ -2,6 +2,14 @@
 
 /// Typed and planned.
 pub const ANSWERED: &[&str] = &[
+    // Windows over all persons, also in a WITH that is read often.
+    "SELECT gender_concept_id, COUNT(*) FROM (SELECT gender_concept_id, (year_of_birth - AVG(year_of_birth) OVER ()) / \
+     STDDEV(year_of_birth) OVER () AS z FROM person) t WHERE z > 1 GROUP BY 1",
+    "SELECT decile, SUM(LEAST(v, 100)) FROM (SELECT v, NTILE(10) OVER (ORDER BY v DESC) AS decile FROM \
+     (SELECT person_id, COUNT(*) AS v FROM visit_occurrence GROUP BY person_id) a) t GROUP BY decile",
+    "WITH z AS (SELECT year_of_birth, year_of_birth - AVG(year_of_birth) OVER (PARTITION BY gender_concept_id) AS d FROM person) \
+     SELECT (SELECT COUNT(*) FROM z WHERE d > 0) AS a, (SELECT COUNT(*) FROM z WHERE d > 5) AS b, (SELECT COUNT(*) FROM z WHERE d > 10) AS c, \
+     (SELECT COUNT(*) FROM z WHERE d > 15) AS e",
     // Tables known from the records alone, compared and joined.
     "SELECT COUNT(*) FROM person WHERE location_id IN (SELECT location_id FROM location WHERE state = 'Tokyo')",
     "SELECT COUNT(*) FROM person WHERE location_id NOT IN (SELECT location_id FROM location WHERE state LIKE 'T%')",
@@ -188,6 +196,28 @@ pub const REFUSED: &[(&str, &str)] = &[
     ),
     ("rows_not_released", "SELECT person_id, COUNT(*) FROM visit_occurrence GROUP BY person_id"),
     ("rows_not_released", "SELECT person_id FROM person UNION SELECT person_id FROM death"),
+    // A place among all persons, parts too fine, keys that may be missing, and more steps than are walked anew.
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT row_number() OVER (ORDER BY year_of_birth) AS n FROM person) t WHERE n = 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT SUM(year_of_birth) OVER (ORDER BY year_of_birth) AS s FROM person) t WHERE s > 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT n, COUNT(*) FROM (SELECT NTILE(1000) OVER (ORDER BY year_of_birth) AS n FROM person) t GROUP BY 1",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT COUNT(*) OVER (PARTITION BY month_of_birth) AS n FROM person) t WHERE n > 5",
+    ),
+    (
+        "persons_mixed",
+        "SELECT COUNT(*) FROM (SELECT COUNT(*) OVER () AS a FROM (SELECT COUNT(*) OVER () AS b FROM (SELECT COUNT(*) OVER () AS c \
+         FROM (SELECT COUNT(*) OVER () AS d FROM person) p) q) r) s WHERE a > 1",
+    ),
     ("persons_mixed", "SELECT COUNT(*) FROM person a CROSS JOIN person b"),
     ("persons_mixed", "SELECT COUNT(*) FROM person a JOIN person b ON a.year_of_birth = b.year_of_birth"),
     (

@@ -147,8 +147,8 @@ pub(super) const STEPS: &[(&str, &str)] = &[
     ("at most {} grouping sets", "GROUPING SETS の組は {} 個までです"),
     // Windows.
     (
-        "a window over persons' rows needs PARTITION BY person_id",
-        "個人の行へのウィンドウには PARTITION BY person_id が必要です",
+        "a window over persons' rows needs PARTITION BY person_id; over all persons, aggregates of whole partitions by keys that are never NULL, and NTILE",
+        "個人の行へのウィンドウには PARTITION BY person_id が必要です。全員に対しては、NULL にならない列で区切った集計と NTILE が使えます",
     ),
     (
         "aggregate per person in a subquery grouped by person_id",
