@@ -44,13 +44,15 @@ pub(super) fn released(walk: &mut Walk<'_>, window: &Window, input: &Owned) -> R
             _ => return Ok(None),
         }
     }
-    // A WITH that is read twice stands twice in the plan.
-    if !walk.across.contains(window) {
-        if walk.across.len() >= WINDOWS_MAX {
-            return Ok(None);
+    // A WITH that is read twice stands twice in the plan, and under the same names it is released once.
+    let step = match walk.across.iter().position(|known| known == window) {
+        Some(step) => step,
+        None if walk.across.len() >= WINDOWS_MAX => return Ok(None),
+        None => {
+            walk.across.push(window.clone());
+            walk.across.len() - 1
         }
-        walk.across.push(window.clone());
-    }
+    };
     let mut plan = window.input.as_ref().clone();
     let mut items: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
     let shown = window.schema.iter().skip(items.len());
@@ -59,7 +61,7 @@ pub(super) fn released(walk: &mut Walk<'_>, window: &Window, input: &Owned) -> R
     for ((keys, said), (relation, field)) in all.into_iter().zip(shown) {
         let place = beside.iter().position(|(known, ..)| *known == keys);
         let place = place.unwrap_or_else(|| {
-            beside.push((keys, walk.fresh("across"), vec![]));
+            beside.push((keys, format!("__sekisho_across_{step}_{}", beside.len()), vec![]));
             beside.len() - 1
         });
         let Some((_, name, aggregates)) = beside.get_mut(place) else { continue };

@@ -167,3 +167,14 @@ fn what_reads_a_release_comes_a_stage_later() {
     let beside = "SELECT (SELECT COUNT(*) FROM person) * 1.0 / (SELECT COUNT(*) FROM death) AS r";
     assert_eq!(shapes.typed(beside).unwrap().stages(), vec![0..2]);
 }
+
+/// However often a WITH is read, what its windows say of all persons is drawn once.
+#[test]
+fn a_window_over_all_persons_is_released_once() {
+    let shapes = Shapes::omop();
+    let with = "WITH z AS (SELECT year_of_birth - AVG(year_of_birth) OVER () AS d, STDDEV(year_of_birth) OVER () AS s FROM person)";
+    let once = shapes.typed(&format!("{with} SELECT COUNT(*) AS n FROM z WHERE d > s")).unwrap();
+    let twice = "SELECT (SELECT COUNT(*) FROM z WHERE d > s) AS a, (SELECT COUNT(*) FROM z WHERE d > 2 * s) AS b";
+    let twice = shapes.typed(&format!("{with} {twice}")).unwrap();
+    assert_eq!((once.releases().len(), twice.releases().len()), (2, 3));
+}
