@@ -3,7 +3,12 @@
 //! A key whose values are all public (a declared list, the whole numbers or days of an enforced range, or whatever an
 //! expression makes of such) has its groups released whether anybody is in them or not. Other keys are selected by noise.
 
-use std::sync::Arc;
+use std::{
+    cell::RefCell,
+    collections::{VecDeque, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{
@@ -261,17 +266,56 @@ fn evaluated(expr: &Expr, columns: &[Column], lists: Vec<(String, &Vec<ScalarVal
         Ok(index
             .map_or_else(|| Transformed::no(e), |i| Transformed::yes(Expr::Column(Column::from_name(format!("c{i}"))))))
     });
-    let schema = Arc::new(Schema::new(fields));
+    let (placed, schema) = (placed.ok()?.data, Arc::new(Schema::new(fields)));
+    let lists: Vec<&[ScalarValue]> = lists.into_iter().map(|(_, list)| list.as_slice()).collect();
+    let digest = digest(&lists);
+    let known =
+        SEEN.with_borrow(|all| all.iter().find(|seen| seen.0 == digest && seen.1 == placed).map(|s| s.2.clone()));
+    if let Some(known) = known {
+        return known;
+    }
+    let values = over_all(&placed, &schema, &lists, rows);
+    SEEN.with_borrow_mut(|all| {
+        all.push_front((digest, placed, values.clone()));
+        all.truncate(SEEN_MAX);
+    });
+    values
+}
+
+/// The values of an expression, with what it was of.
+type Seen = ([u64; 2], Expr, Option<Vec<ScalarValue>>);
+
+/// So many expressions are remembered.
+const SEEN_MAX: usize = 24;
+
+thread_local! {
+    /// What this question has looked at last: a WITH that is read twice asks the same again, and one that reads another twice
+    /// as often as there are paths to it.
+    static SEEN: RefCell<VecDeque<Seen>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Forgets what the question before asked: how long this one takes must not tell of it.
+pub(super) fn forget() {
+    SEEN.with_borrow_mut(VecDeque::clear);
+}
+
+fn digest(lists: &[&[ScalarValue]]) -> [u64; 2] {
+    [0_u8, 1].map(|salt| {
+        let mut hasher = DefaultHasher::new();
+        (salt, lists).hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+fn over_all(placed: &Expr, schema: &SchemaRef, lists: &[&[ScalarValue]], rows: usize) -> Option<Vec<ScalarValue>> {
     let named = DFSchema::try_from(schema.as_ref().clone()).ok()?;
     let physical =
-        create_physical_expr(&placed.ok()?.data, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default())
-            .ok()?;
-    let lists: Vec<&[ScalarValue]> = lists.into_iter().map(|(_, list)| list.as_slice()).collect();
+        create_physical_expr(placed, &named, &ExecutionProps::new(), &PhysicalPlanningContext::default()).ok()?;
     let mut seen = std::collections::HashSet::new();
     with_few_halves(HALVES_MAX, || {
         for from in (0..rows).step_by(AT_ONCE) {
             let to = rows.min(from + AT_ONCE);
-            see(physical.as_ref(), &combinations(&schema, &lists, from, to)?, &mut seen)?;
+            see(physical.as_ref(), &combinations(schema, lists, from, to)?, &mut seen)?;
         }
         Some(())
     })?;

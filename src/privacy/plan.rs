@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Asked, Bounds, Exact, Filled, Mechanism, NoiseFault, Offer, Passed, Priced, Release, canonical, checked, display,
     expression::BUILT_BYTES_MAX,
-    intervals, noise, output, placeholder,
+    group_keys, intervals, noise, output, placeholder,
     price::{self, Target},
     typing::{Typed, Walk, mixed},
 };
@@ -92,6 +92,7 @@ impl Hasher for Core {
 /// [`Refusal`] with the fix for every step or expression that the analyser does not know to be safe.
 pub fn analyze(question: &Question, asked: &Asked, bounds: &Bounds) -> Result<Analysis, Refusal> {
     short_texts(question.plan())?;
+    group_keys::forget();
     let mut walk = Walk::new(bounds, asked);
     let released = match walk.node(question.plan())? {
         Typed::Released(plan) => plan,

@@ -54,7 +54,7 @@ impl Default for Limits {
             text_bytes_max: 64 * 1024,
             nesting_max: 32,
             columns_max: 256,
-            steps_max: 512,
+            steps_max: 1024,
             operators_max: 1500,
             depth_max: 200,
         }

@@ -93,7 +93,7 @@ impl VisitorMut for Spoken {
         // What its parts would hide once they are rewritten.
         let text = match &*expr {
             Expr::CompoundFieldAccess { root, access_chain } => calls::one_of_percentiles(root, access_chain),
-            other => calls::first_day(other),
+            other => calls::first_day(other).or_else(|| dates::of_numbers(other)),
         };
         if let Some(other) = text.and_then(|text| parsed(&text)) {
             *expr = other;
@@ -174,7 +174,9 @@ fn rewritten(expr: &Expr) -> Option<String> {
             let other = relations::overlaps(left, op, right).or_else(|| keys::of_nobody(left, op, right));
             other.or_else(|| dates::arithmetic(left, op, right))?
         }
-        Expr::Cast { expr, data_type, .. } => calls::cast(expr, data_type)?,
+        Expr::Cast { expr, data_type, .. } => {
+            keys::as_it_is(expr, data_type).or_else(|| calls::cast(expr, data_type))?
+        }
         Expr::Convert { is_try: false, expr, data_type: Some(to), styles, .. } => calls::converted(expr, to, styles)?,
         Expr::CompoundFieldAccess { root, access_chain } => calls::first_of_array(root, access_chain)?,
         Expr::Interval(interval) => dates::interval(interval)?,

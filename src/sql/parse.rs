@@ -148,12 +148,15 @@ fn short_chains(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Refusal
             | Token::EOF => {}
             _ => here += 1,
         }
-        if around + here > limits.operators_max || sets > limits.steps_max / 2 {
+        if around + here > limits.operators_max || sets > SETS_MAX {
             return Err(Refusal::TooComplex { limit: format!("at most {} operators in a row", limits.operators_max) });
         }
     }
     Ok(())
 }
+
+/// UNION and the like in a row: each is a level of the tree.
+const SETS_MAX: usize = 256;
 
 /// Steps of a WITH, written out wherever it is read.
 const COPIES_MAX: u64 = 65_536;

@@ -131,6 +131,40 @@ pub(super) fn months_between(later: &Expr, earlier: &Expr) -> String {
     )
 }
 
+/// `TO_DATE(TO_CHAR(y, '0000FM') || '-' || TO_CHAR(m, '00FM') || '-' || TO_CHAR(d, '00FM'), 'YYYY-MM-DD')`: a day of three numbers, as
+/// OHDSI's SQL has it for PostgreSQL.
+pub(super) fn of_numbers(expr: &Expr) -> Option<String> {
+    let Expr::Function(call) = expr else { return None };
+    let of = arguments(call).filter(|_| name(call).is_some_and(|name| name == "to_date"))?;
+    let [text, format] = of.as_slice() else { return None };
+    text_of(format)?.eq_ignore_ascii_case("YYYY-MM-DD").then_some(())?;
+    let mut parts = vec![];
+    joined(text, &mut parts);
+    let [year, first, month, second, day] = parts.as_slice() else { return None };
+    let dashes = [first, second].iter().all(|dash| text_of(dash) == Some("-"));
+    let (year, month, day) = (padded(year)?, padded(month)?, padded(day)?);
+    dashes.then(|| format!("make_date(CAST({year} AS INT), CAST({month} AS INT), CAST({day} AS INT))"))
+}
+
+/// The texts that `||` puts one behind the other.
+fn joined<'a>(expr: &'a Expr, parts: &mut Vec<&'a Expr>) {
+    match bare(expr) {
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+            joined(left, parts);
+            joined(right, parts);
+        }
+        other => parts.push(other),
+    }
+}
+
+/// The number that TO_CHAR fills up with zeros, to four digits or two.
+fn padded(expr: &Expr) -> Option<&Expr> {
+    let Expr::Function(call) = expr else { return None };
+    let of = arguments(call).filter(|_| name(call).is_some_and(|name| name == "to_char"))?;
+    let [number, format] = of.as_slice() else { return None };
+    ["0000FM", "00FM", "FM0000", "FM00"].contains(&text_of(format)?.to_ascii_uppercase().as_str()).then_some(*number)
+}
+
 /// The last day of the month of `date`.
 pub(super) fn end_of_month(date: &Expr) -> String {
     format!("CAST((date_trunc('month', {date}) + INTERVAL '1 month') - INTERVAL '1 day' AS DATE)")

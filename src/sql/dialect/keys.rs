@@ -61,6 +61,14 @@ pub(super) fn of_nobody(key: &Expr, op: &BinaryOperator, zero: &Expr) -> Option<
     (of_person && *op == BinaryOperator::NotEq && whole(zero) == Some(0)).then(|| format!("({key} IS NOT NULL)"))
 }
 
+/// `CAST(v.visit_occurrence_id AS BIGINT)`: numbers of persons and of rows are BIGINT, and stay keys without a cast.
+pub(super) fn as_it_is(key: &Expr, to: &DataType) -> Option<String> {
+    const OF_ROWS: [&str; 6] = ["person_id", "_occurrence_id", "_exposure_id", "_era_id", "_period_id", "_detail_id"];
+    let name = last(key)?.value.to_ascii_lowercase();
+    let whole = matches!(to, DataType::BigInt(_) | DataType::Int8(_));
+    (whole && OF_ROWS.iter().any(|end| name.ends_with(end))).then(|| key.to_string())
+}
+
 /// The name of the table of persons whose key this is.
 fn person_key(key: &Expr, persons: &BTreeSet<String>) -> Option<String> {
     let Expr::CompoundIdentifier(parts) = key else { return None };

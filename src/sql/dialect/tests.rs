@@ -44,6 +44,11 @@ fn what_other_engines_say_becomes_what_this_one_says() {
             "n > ANY (SELECT a FROM t)",
             "(n) > (SELECT min(__sekisho_all.v) FROM (SELECT a FROM t) AS __sekisho_all (v))",
         ),
+        (
+            "TO_DATE(TO_CHAR(y + 1,'0000FM')||'-'||TO_CHAR(m,'00FM')||'-'||TO_CHAR(1,'00FM'), 'YYYY-MM-DD')",
+            "make_date(CAST(y + 1 AS INT), CAST(m AS INT), CAST(1 AS INT))",
+        ),
+        ("CAST(v.visit_occurrence_id AS BIGINT)", "v.visit_occurrence_id"),
         ("p.person_id <> 0", "(p.person_id IS NOT NULL)"),
         ("person_id <> 1", "person_id <> 1"),
         ("n <> ALL (SELECT a FROM t)", "(n) NOT IN (SELECT a FROM t)"),
