@@ -23,6 +23,10 @@ use super::numbered::{
 /// Only those of building steps.
 pub(super) fn renamed(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
     let picks: Vec<Option<Picked>> = picks(aggregate);
+    // Of counts that add up it would be another value.
+    if picks.iter().flatten().any(|pick| pick.up_to) {
+        return Ok(None);
+    }
     let Some(first) = picks.iter().flatten().next() else { return Ok(None) };
     let input = aggregate.input.as_ref();
     let Some((totals, side, value)) = read(aggregate, first) else { return Ok(None) };

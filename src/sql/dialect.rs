@@ -5,6 +5,7 @@
 
 mod calls;
 mod dates;
+mod distinct;
 mod formats;
 mod items;
 mod keys;
@@ -58,6 +59,7 @@ const TEXT_MAX: usize = 8192;
 /// # Errors
 /// [`Refusal`] for what the engine would read as something else than its writer means.
 pub(super) fn spoken(mut statement: Statement) -> Result<Statement, Refusal> {
+    distinct::regrouped(&mut statement);
     match VisitMut::visit(&mut statement, &mut Spoken { left: WRITTEN_MAX }) {
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
@@ -133,7 +135,8 @@ impl VisitorMut for Spoken {
         if let Some(refusal) = relations::ignored(relation) {
             return ControlFlow::Break(refusal);
         }
-        let text = relations::listed(relation).or_else(|| pivots::as_aggregates(relation));
+        let text = relations::listed(relation).or_else(|| relations::rows_of_questions(relation));
+        let text = text.or_else(|| pivots::as_aggregates(relation));
         if let Some(text) = text {
             self.spend(text.len())?;
             if let Some(other) = parsed_table(&text) {

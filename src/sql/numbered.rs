@@ -46,6 +46,8 @@ pub(super) struct Picked {
     pub(super) count: Column,
     /// The column that stands for rows before that share.
     pub(super) otherwise: Option<Column>,
+    /// The greatest value up to the share instead of the least from it on: of numbered rows that is one rank.
+    pub(super) up_to: bool,
 }
 
 /// A step of the plan and which of its columns: where a column comes from that others pass on as it is.
@@ -145,11 +147,16 @@ fn picked(expr: &Expr) -> Option<Picked> {
     let literal = |expr: Option<&Expr>| expr.is_none_or(|e| matches!(uncast(e), Expr::Literal(..)));
     let (value, otherwise) = match (name, op) {
         ("min", Operator::Lt | Operator::LtEq) if literal(Some(then)) => (otherwise?, None),
-        ("min", Operator::Gt | Operator::GtEq) | ("max", Operator::Eq) if literal(otherwise) => (then.as_ref(), None),
+        ("min", Operator::Gt | Operator::GtEq) | ("max", Operator::Eq | Operator::Lt | Operator::LtEq)
+            if literal(otherwise) =>
+        {
+            (then.as_ref(), None)
+        }
         ("min", Operator::Gt | Operator::GtEq) => (then.as_ref(), Some(column(otherwise?)?)),
         _ => return None,
     };
-    (0.0..=1.0).contains(&share).then(|| Picked { share, value: value.clone(), number, count, otherwise })
+    let up_to = name == "max" && op != Operator::Eq;
+    (0.0..=1.0).contains(&share).then(|| Picked { share, value: value.clone(), number, count, otherwise, up_to })
 }
 
 /// A plain MIN or MAX, and of what.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{
     arguments, bare,
-    dates::{days, difference, end_of_month, full, months_between, moved, of_age, unit_of},
+    dates::{days, difference, end_of_month, full, months_between, moved, of_age, of_difference, unit_of},
     formats, name, text_of, whole,
 };
 use crate::terms::Refusal;
@@ -283,6 +283,7 @@ fn of_dates(name: &str, arguments: &[&Expr]) -> Option<String> {
         ("last_day" | "eomonth", [date]) => Some(end_of_month(date)),
         ("date_part" | "datepart", [unit, of]) => match (unit_of(unit), bare(unit)) {
             (Some(unit @ ("year" | "month")), _) if of_age(unit, of).is_some() => of_age(unit, of),
+            (Some("day"), _) if of_difference("day", of).is_some() => of_difference("day", of),
             (Some(unit), Expr::Identifier(_)) => Some(format!("EXTRACT({unit} FROM {of})")),
             _ => None,
         },

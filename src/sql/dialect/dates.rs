@@ -77,8 +77,28 @@ pub(super) fn extracted(field: &DateTimeField, expr: &Expr) -> Option<String> {
         DateTimeField::DayOfYear => Some(format!("EXTRACT(DOY FROM {expr})")),
         DateTimeField::Year | DateTimeField::Years => of_age("year", expr),
         DateTimeField::Month | DateTimeField::Months => of_age("month", expr),
+        DateTimeField::Epoch => of_difference("epoch", expr),
+        DateTimeField::Day | DateTimeField::Days => of_difference("day", expr),
         _ => None,
     }
+}
+
+/// Days or seconds of the time between two dates or instants: `EXTRACT(EPOCH FROM (later - earlier))`, of which the engine
+/// would take two dates for a number.
+pub(super) fn of_difference(unit: &str, of: &Expr) -> Option<String> {
+    let Expr::BinaryOp { left, op: BinaryOperator::Minus, right } = bare(of) else { return None };
+    let moves = |e: &Expr| matches!(e, Expr::Interval(_) | Expr::Value(_) | Expr::BinaryOp { .. });
+    let instant = |e: &Expr| {
+        matches!(e, Expr::Cast { data_type: DataType::Timestamp(..) | DataType::Datetime(_), .. })
+            || matches!(e, Expr::TypedString(_))
+    };
+    let (later, earlier) = (bare(left), bare(right));
+    // What moves a date is an interval or a number of days; a date that is moved itself stands in brackets.
+    let moved = matches!(right.as_ref(), Expr::Nested(_)) && matches!(earlier, Expr::BinaryOp { .. });
+    if (moves(earlier) && !moved) || (instant(later) && instant(earlier)) {
+        return None;
+    }
+    Some(format!("EXTRACT({unit} FROM CAST({later} AS TIMESTAMP(6)) - CAST({earlier} AS TIMESTAMP(6)))"))
 }
 
 /// Years or months of AGE(later, earlier): full ones, negative where the first lies before the second.

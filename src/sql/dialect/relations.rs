@@ -94,6 +94,26 @@ pub(super) fn listed(relation: &TableFactor) -> Option<String> {
     Some(format!("(VALUES {}) AS {named}", rows.join(", ")))
 }
 
+/// Rows that are written with questions in them, `VALUES ('asthma', (SELECT COUNT(*) ...)), ...`, as one SELECT for each.
+pub(super) fn rows_of_questions(relation: &TableFactor) -> Option<String> {
+    let TableFactor::Derived { lateral, subquery, alias, .. } = relation else { return None };
+    let Query { with: None, body, order_by: None, limit_clause: None, fetch: None, .. } = subquery.as_ref() else {
+        return None;
+    };
+    let SetExpr::Values(values) = body.as_ref() else { return None };
+    if !values.rows.iter().any(|row| row.content.iter().any(|e| matches!(bare(e), Expr::Subquery(_)))) {
+        return None;
+    }
+    let row = |row: &[Expr]| {
+        let items = row.iter().enumerate().map(|(place, e)| format!("{e} AS column{}", place + 1));
+        format!("SELECT {}", items.collect::<Vec<_>>().join(", "))
+    };
+    let rows: Vec<String> = values.rows.iter().map(|one| row(&one.content)).collect();
+    let lateral = if *lateral { "LATERAL " } else { "" };
+    let alias = alias.as_ref().map(|alias| format!(" AS {alias}")).unwrap_or_default();
+    Some(format!("{lateral}({}){alias}", rows.join(" UNION ALL ")))
+}
+
 fn argument(argument: &FunctionArg) -> Option<&Expr> {
     match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),

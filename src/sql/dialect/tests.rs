@@ -261,6 +261,20 @@ fn calendars_and_lists_are_written_out() {
             "SELECT p.person_id, p.sex, COUNT(v.x) FROM person p JOIN v ON v.p = p.person_id GROUP BY p.person_id",
             "SELECT p.person_id, p.sex, COUNT(v.x) FROM person p JOIN v ON v.p = p.person_id GROUP BY p.person_id, p.sex",
         ),
+        (
+            "SELECT 1 FROM t WHERE NOT a IS DISTINCT FROM b AND c OR d IS NOT DISTINCT FROM e OR f",
+            "SELECT 1 FROM t WHERE NOT (a IS DISTINCT FROM b) AND c OR (d IS NOT DISTINCT FROM e) OR f",
+        ),
+        (
+            "SELECT v.n FROM (VALUES (1, (SELECT COUNT(*) FROM t)), (2, (SELECT COUNT(*) FROM u))) v(k, n)",
+            "SELECT v.n FROM (SELECT 1 AS column1, (SELECT COUNT(*) FROM t) AS column2 UNION ALL SELECT 2 AS column1, \
+             (SELECT COUNT(*) FROM u) AS column2) AS v (k, n)",
+        ),
+        (
+            "SELECT EXTRACT(EPOCH FROM (a - (b + INTERVAL '1 year'))), EXTRACT(DAY FROM a - INTERVAL '1 day') FROM t",
+            "SELECT EXTRACT(EPOCH FROM CAST(a AS TIMESTAMP(6)) - CAST(b + INTERVAL '1 year' AS TIMESTAMP(6))), \
+             EXTRACT(DAY FROM a - INTERVAL '1 day') FROM t",
+        ),
         ("SELECT x.y::INT AS y FROM x ORDER BY x.y DESC", "SELECT x.y::INT AS y FROM x ORDER BY y DESC"),
         ("SELECT a, COUNT(*) FROM t GROUP BY a ORDER BY ALL", "SELECT a, COUNT(*) FROM t GROUP BY a ORDER BY 1, 2"),
         (
