@@ -119,7 +119,14 @@ fn primary_key(draft: &TableDraft) -> Result<Vec<String>, CatalogFault> {
 }
 
 fn event_date(draft: &TableDraft) -> Result<Option<String>, CatalogFault> {
-    let Some(said) = &draft.event_date else { return Ok(None) };
+    let Some(said) = &draft.event_date else {
+        return match draft.columns.iter().find(|known| known.column.after_event.is_some()) {
+            Some(known) => {
+                Err(known.place.fault(Reason::AfterNoEvent(format!("{}.{}", draft.name, known.column.name))))
+            }
+            None => Ok(None),
+        };
+    };
     let known = queryable(draft, &said.value, "event_date", &said.place)?;
     match known.column.data_type {
         ColumnType::Date if !known.column.nullable => Ok(Some(said.value.clone())),
@@ -146,6 +153,12 @@ fn columns(draft: &TableDraft, kind: TableKind) -> Result<(), CatalogFault> {
         // TOML refuses a name written twice; this meets a rename onto a name that is taken.
         if !names.insert(&column.name) {
             return Err(place.fault(Reason::DuplicateValue { place: draft.name.clone(), value: column.name.clone() }));
+        }
+        let is_code = |known: &&ColumnDraft| known.column.data_type == ColumnType::Int64;
+        if let Some(by) = &column.bounds_by
+            && draft.columns.iter().filter(is_code).all(|known| known.column.name != by.column)
+        {
+            return Err(place.fault(Reason::BoundsByNoCode(at())));
         }
         if column.class == ColumnClass::Identifier || matches!(kind, TableKind::Public | TableKind::Refused) {
             continue;

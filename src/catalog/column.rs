@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
+    sync::Arc,
 };
 
 use super::{
-    Bounds, Code, CodeList, Column, ColumnClass, ColumnType, DateRange, Domain, Examples, OutsideRule, Text,
+    Bounds, BoundsBy, Code, CodeList, Column, ColumnClass, ColumnType, DateRange, Domain, Examples, OutsideRule, Text,
     fault::{CatalogFault, Place, Reason},
     toml_value::{At, Entry},
 };
@@ -46,6 +47,8 @@ pub(super) fn column(line: &Entry<'_>, around: &Surroundings<'_>) -> Result<Colu
             "required" => said.required = Some(entry.boolean()?),
             "bounds" => said.bounds = Some(entry),
             "dates" => said.dates = Some(entry),
+            "after_event" => said.after_event = Some(entry),
+            "bounds_by" => said.bounds_by = Some(entry),
             "values" | "integer_range" | "code_list" if said.domain.is_some() => {
                 return Err(entry.fault(Reason::TwoDomains(at)));
             }
@@ -72,6 +75,11 @@ pub(super) fn column(line: &Entry<'_>, around: &Surroundings<'_>) -> Result<Colu
         required: required(line, &at, said.required, nullable)?,
         bounds: said.bounds.map(|entry| bounds(&entry, &at, data_type, around.declared_by)).transpose()?,
         dates: said.dates.as_ref().map(|entry| dates(entry, &at, data_type)).transpose()?,
+        after_event: said
+            .after_event
+            .map(|entry| after_event(&entry, &at, data_type, around.declared_by))
+            .transpose()?,
+        bounds_by: said.bounds_by.map(|entry| bounds_by(&entry, &at, data_type, around.code_lists)).transpose()?,
         code_list: said.domain.filter(|entry| entry.key == "code_list").map(|entry| entry.text()).transpose()?,
         domain,
         outside: if nullable { OutsideRule::Null } else { OutsideRule::Reject },
@@ -114,6 +122,8 @@ struct Said<'a> {
     required: Option<bool>,
     bounds: Option<Entry<'a>>,
     dates: Option<Entry<'a>>,
+    after_event: Option<Entry<'a>>,
+    bounds_by: Option<Entry<'a>>,
     domain: Option<Entry<'a>>,
     outside: Option<At<OutsideRule>>,
     length_max: Option<Entry<'a>>,
@@ -154,13 +164,61 @@ fn bounds(
     if !matches!(data_type, ColumnType::Int64 | ColumnType::Float64) {
         return Err(written.fault(Reason::BoundsOfWrongType(at.to_owned())));
     }
-    let (mut lo, mut hi, mut grid, mut because) = (None, None, None, None);
+    clamp(written, at, None, declared_by)
+}
+
+/// Bounds that depend on the code in another column, as a code list says.
+fn bounds_by(
+    written: &Entry<'_>,
+    at: &str,
+    data_type: ColumnType,
+    code_lists: &BTreeMap<String, CodeList>,
+) -> Result<BoundsBy, CatalogFault> {
+    if data_type != ColumnType::Float64 {
+        return Err(written.fault(Reason::BoundsOfWrongType(at.to_owned())));
+    }
+    let (mut column, mut list) = (None, None);
+    for entry in written.table()? {
+        match entry.key.as_str() {
+            "column" => column = Some(entry.text()?),
+            "code_list" => list = Some(entry.text()?),
+            _ => return Err(entry.unknown()),
+        }
+    }
+    let list = list.ok_or_else(|| missing(written, at, "bounds_by.code_list"))?;
+    let unknown = || written.fault(Reason::UnknownCodeList { place: at.to_owned(), list: list.clone() });
+    let known = code_lists.get(&list).ok_or_else(unknown)?;
+    let each = known.values.iter().filter_map(|value| match value.code {
+        Code::Integer(code) => Some((code, value.between?)),
+        Code::Text(_) => None,
+    });
+    let column = column.ok_or_else(|| missing(written, at, "bounds_by.column"))?;
+    Ok(BoundsBy { column, each: Arc::new(each.collect()) })
+}
+
+/// How many days after the event of its row a date lies.
+fn after_event(
+    written: &Entry<'_>,
+    at: &str,
+    data_type: ColumnType,
+    declared_by: Option<&str>,
+) -> Result<Bounds, CatalogFault> {
+    if !matches!(data_type, ColumnType::Date | ColumnType::Timestamp) {
+        return Err(written.fault(Reason::AfterEventOfWrongType(at.to_owned())));
+    }
+    clamp(written, at, Some(1.0), declared_by)
+}
+
+/// What values are clamped to, on a grid that is written or `grid`.
+fn clamp(written: &Entry<'_>, at: &str, grid: Option<f64>, declared_by: Option<&str>) -> Result<Bounds, CatalogFault> {
+    let (fixed, mut grid) = (grid.is_some(), grid);
+    let (mut lo, mut hi, mut because) = (None, None, None);
     let mut declared_by = declared_by.map(str::to_owned);
     for entry in written.table()? {
         match entry.key.as_str() {
             "lo" => lo = Some(entry.number()?),
             "hi" => hi = Some(entry.number()?),
-            "grid" => grid = Some(entry.number()?),
+            "grid" if !fixed => grid = Some(entry.number()?),
             "because" => because = Some(entry.text()?),
             "declared_by" => declared_by = Some(entry.text()?),
             _ => return Err(entry.unknown()),

@@ -77,8 +77,17 @@ pub enum Reason {
     #[error("bounds of {0}: more than 2^52 steps of the grid")]
     GridTooFine(String),
     /// Bounds on a column without numbers.
-    #[error("{0}: bounds are for int64 and float64")]
+    #[error("{0}: bounds are for int64 and float64, bounds_by for float64")]
     BoundsOfWrongType(String),
+    /// Bounds by the codes of a column that holds none.
+    #[error("{0}: bounds_by names no int64 column of the table")]
+    BoundsByNoCode(String),
+    /// Days after the event of a column that is no date.
+    #[error("{0}: after_event is for date and timestamp")]
+    AfterEventOfWrongType(String),
+    /// Days after an event that is not named.
+    #[error("{0}: after_event needs the event_date of the table")]
+    AfterNoEvent(String),
     /// A domain of another type than the column.
     #[error("{0}: the listed values are of another type than the column")]
     DomainOfWrongType(String),

@@ -16,6 +16,6 @@ mod toml_value;
 
 pub use fault::{CatalogFault, Reason};
 pub use model::{
-    Bounds, Code, CodeList, CodeValue, Column, ColumnClass, ColumnType, DateRange, Domain, Examples, ForeignKey, Model,
-    OutsideRule, Table, TableKind, Text,
+    Bounds, BoundsBy, Code, CodeList, CodeValue, Column, ColumnClass, ColumnType, DateRange, Domain, Examples,
+    ForeignKey, Model, OutsideRule, Table, TableKind, Text,
 };

@@ -3,7 +3,7 @@
 //! The nouns of a catalogue model. They are plain values: the reader makes them from TOML and refuses what does not
 //! hold together, so whoever holds a [`Model`] need not check it again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::NaiveDate;
 
@@ -277,8 +277,12 @@ pub struct Column {
     pub required: bool,
     /// What a sum or mean clamps to.
     pub bounds: Option<Bounds>,
+    /// What a sum or mean clamps to where conditions have left some codes of another column.
+    pub bounds_by: Option<BoundsBy>,
     /// The days it can be of; present for every queryable date and timestamp of a unit table.
     pub dates: Option<DateRange>,
+    /// How many days after the `event_date` of its row it lies: what a sum or mean of such lengths clamps to.
+    pub after_event: Option<Bounds>,
     /// The finite public list of its values.
     pub domain: Option<Domain>,
     /// The code list that the domain was taken from, with a name for every value.
@@ -293,8 +297,17 @@ pub struct Column {
     pub description: Text,
 }
 
+/// Bounds of a value that depend on what it is a value of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundsBy {
+    /// The column of the same table that says of what.
+    pub column: String,
+    /// Lowest and highest, by the code in it.
+    pub each: Arc<BTreeMap<i64, (f64, f64)>>,
+}
+
 /// A closed list of codes with their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CodeList {
     /// The name by which columns refer to it.
     pub name: String,
@@ -305,12 +318,14 @@ pub struct CodeList {
 }
 
 /// One code of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CodeValue {
     /// The code.
     pub code: Code,
     /// Its name.
     pub label: Text,
+    /// Between which numbers its values lie: public facts about the field.
+    pub between: Option<(f64, f64)>,
 }
 
 /// A code is a number or a text; one list has one sort.

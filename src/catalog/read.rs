@@ -19,6 +19,8 @@ const BUILTIN: [(&str, Source<'static>); 2] = [
 ];
 const CODE_LISTS: Source<'static> =
     Source { file: "catalog/code_lists.toml", text: include_str!("../../catalog/code_lists.toml") };
+const MEASURED: Source<'static> =
+    Source { file: "catalog/measured.toml", text: include_str!("../../catalog/measured.toml") };
 
 impl Model {
     /// The names of the models that are built in.
@@ -132,17 +134,20 @@ fn extended_draft(extended: &At<String>) -> Result<Draft, CatalogFault> {
 
 fn empty() -> Result<Draft, CatalogFault> {
     let mut code_lists = BTreeMap::new();
-    for entry in document(CODE_LISTS)? {
-        match entry.key.as_str() {
-            "code_list" => {
-                for section in entry.table()? {
-                    code_lists.insert(section.key.clone(), code_list(&section)?);
+    let mut texts = Sha256::new();
+    for source in [CODE_LISTS, MEASURED] {
+        for entry in document(source)? {
+            match entry.key.as_str() {
+                "code_list" => {
+                    for section in entry.table()? {
+                        code_lists.insert(section.key.clone(), code_list(&section)?);
+                    }
                 }
+                _ => return Err(entry.unknown()),
             }
-            _ => return Err(entry.unknown()),
         }
+        texts.update(source.text);
     }
-    let texts = Sha256::new().chain_update(CODE_LISTS.text);
     Ok(Draft { name: String::new(), version: 0, tables: BTreeMap::new(), code_lists, texts })
 }
 
@@ -176,18 +181,25 @@ fn code_list(section: &Entry<'_>) -> Result<CodeList, CatalogFault> {
 
 fn code_values(list: &Entry<'_>, place: &str) -> Result<Vec<CodeValue>, CatalogFault> {
     let one = |item: At<Vec<Entry<'_>>>| {
-        let (mut code, mut en, mut ja) = (None, None, None);
+        let (mut code, mut en, mut ja, mut lo, mut hi) = (None, None, None, None, None);
         for entry in item.value {
             match entry.key.as_str() {
                 "code" => code = Some(entry.code()?),
                 "en" => en = Some(entry.text()?),
                 "ja" => ja = Some(entry.text()?),
+                "lo" => lo = Some(entry.number()?),
+                "hi" => hi = Some(entry.number()?),
                 _ => return Err(entry.unknown()),
             }
         }
+        let between = match (lo, hi) {
+            (Some(lo), Some(hi)) if lo < hi && lo.is_finite() && hi.is_finite() => Some((lo, hi)),
+            (None, None) => None,
+            _ => return Err(item.place.fault(Reason::BoundsReversed(place.to_owned()))),
+        };
         let lacks = |key| item.place.fault(Reason::Missing { place: place.to_owned(), key });
         let label = Text { en: en.ok_or_else(|| lacks("en"))?, ja: ja.ok_or_else(|| lacks("ja"))? };
-        Ok(CodeValue { code: code.ok_or_else(|| lacks("code"))?, label })
+        Ok(CodeValue { code: code.ok_or_else(|| lacks("code"))?, label, between })
     };
     list.tables()?.into_iter().map(one).collect()
 }

@@ -205,6 +205,29 @@ fn bounds_that_cannot_be_clamped_to_are_refused() {
 }
 
 #[test]
+fn bounds_of_lengths_and_by_codes_are_for_columns_that_have_them() {
+    let days = "after_event = { lo = 0, hi = 9, because = \"policy\" }";
+    let by = |column: &str, list: &str| format!("bounds_by = {{ column = \"{column}\", code_list = \"{list}\" }}");
+    let day = "day = { type = \"date\",";
+    let lasting = GOOD.replace(day, &format!("{day} {days},"));
+    let model = Model::from_toml("site.toml", &lasting).expect("a date has a length");
+    let length = model.table("stay").and_then(|t| t.column("day")).and_then(|c| c.after_event.clone());
+    assert_eq!(length.map(|bounds| (bounds.lo, bounds.hi)), Some((0.0, 9.0)));
+    refused(COST, &format!("@{days}"), Reason::AfterEventOfWrongType("stay.cost".into()));
+    refused(KIND, &format!("@{}", by("ward", "measured")), Reason::BoundsOfWrongType("stay.kind".into()));
+    refused(COST, &format!("@{}", by("kind", "measured")), Reason::BoundsByNoCode("stay.cost".into()));
+    let unknown = Reason::UnknownCodeList { place: "stay.cost".into(), list: "none".into() };
+    refused(COST, &format!("@{}", by("ward", "none")), unknown);
+    let measured = GOOD.replace(COST, &by("ward", "measured"));
+    let model = Model::from_toml("site.toml", &measured).expect("bounds by ward");
+    let cost = model.table("stay").and_then(|t| t.column("cost")).and_then(|c| c.bounds_by.clone());
+    assert_eq!(cost.and_then(|by| by.each.get(&3_004_410).copied()), Some((0.0, 25.0)));
+    let endless = lasting.replace("event_date = \"day\"\n", "");
+    let fault = Model::from_toml("site.toml", &endless).expect_err("days after nothing");
+    assert_eq!(fault.reason, Reason::AfterNoEvent("stay.day".into()));
+}
+
+#[test]
 fn domains_of_another_type_or_with_doubles_are_refused() {
     refused(KIND, "@values = [1, 2]", Reason::DomainOfWrongType("stay.kind".into()));
     refused(WARD, "@values = [\"east\"]", Reason::DomainOfWrongType("stay.ward".into()));

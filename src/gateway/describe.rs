@@ -266,7 +266,9 @@ fn public_facts(world: &World) -> datafusion::arrow::error::Result<Vec<Named>> {
             })),
         ),
         ("label", texts(all.clone().map(|(_, v)| Some(v.label.en.clone())))),
-        ("label_ja", texts(all.map(|(_, v)| Some(v.label.ja.clone())))),
+        ("label_ja", texts(all.clone().map(|(_, v)| Some(v.label.ja.clone())))),
+        ("lowest", options(all.clone().map(|(_, v)| v.between.map(|(lo, _)| lo)))),
+        ("highest", options(all.map(|(_, v)| v.between.map(|(_, hi)| hi)))),
     ])?;
     Ok(vec![
         sekisho("datasets", datasets_table),

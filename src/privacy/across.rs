@@ -39,7 +39,7 @@ pub(super) fn released(walk: &mut Walk<'_>, window: &Window, input: &Owned) -> R
     let mut all: Vec<(Vec<Expr>, Said)> = vec![];
     for expr in &window.window_expr {
         let Expr::WindowFunction(call) = expr.clone().unalias_nested().data else { return Ok(None) };
-        match said(&call) {
+        match said(&call, input) {
             Some(said) if of_all(&call, input)? => all.push((call.params.partition_by.clone(), said)),
             _ => return Ok(None),
         }
@@ -113,7 +113,7 @@ enum Said {
     },
 }
 
-fn said(call: &WindowFunction) -> Option<Said> {
+fn said(call: &WindowFunction, input: &Owned) -> Option<Said> {
     let params = &call.params;
     match &call.fun {
         WindowFunctionDefinition::AggregateUDF(func) => {
@@ -126,9 +126,15 @@ fn said(call: &WindowFunction) -> Option<Said> {
             })
         }
         WindowFunctionDefinition::WindowUDF(func) if func.name() == "ntile" => {
-            let ([parts], [SortExpr { expr, asc, .. }]) = (params.args.as_slice(), params.order_by.as_slice()) else {
+            let ([parts], [SortExpr { expr, asc, .. }, ties @ ..]) =
+                (params.args.as_slice(), params.order_by.as_slice())
+            else {
                 return None;
             };
+            // Equal values fall into one part, whichever of their rows comes first by its number.
+            if !ties.iter().all(|tie| input.names_a_row(&tie.expr) || input.is_owner(&tie.expr)) {
+                return None;
+            }
             let parts = parts_of(parts).filter(|parts| (2..=PARTS_MAX).contains(parts))?;
             let func = vocabulary().aggregate("percentile_disc")?;
             let value = Expr::Cast(Cast::new(Box::new(expr.clone()), DataType::Float64));

@@ -19,12 +19,14 @@ use datafusion::{
 };
 
 use super::{
-    facts::{Facts, PLAIN_BYTES, is_text, number, shared},
+    facts::{Facts, Origin, PLAIN_BYTES, is_text, number, shared},
     group_keys::with_image,
     guarded::{guarded_cast, guarded_sum},
     narrowing,
     range::Range,
-    scalar_functions, times,
+    scalar_functions,
+    stored::{bound_by_codes, clamped},
+    times,
 };
 use crate::terms::Refusal;
 
@@ -120,7 +122,7 @@ impl Scope<'_> {
                     return Err(refused("- of this type", "negate numbers; subtract times the other way round"));
                 }
                 let range = inner.facts.range.map(Range::negated);
-                let facts = Facts { range, domain: None, ..inner.facts };
+                let facts = Facts { range, domain: None, stored: None, ..inner.facts };
                 Ok(Total { expr: Expr::Negative(Box::new(inner.expr)), facts })
             }
             Expr::Not(inner) => self.test(inner, Expr::Not),
@@ -227,6 +229,7 @@ impl Scope<'_> {
         let nested = expr.exists(|e| Ok(matches!(e, Expr::Case(_)))).unwrap_or(true);
         let mut facts = self.facts.to_vec();
         narrowing::narrow(condition, self.schema, &mut facts);
+        bound_by_codes(&mut facts);
         let narrowed = facts.iter().zip(self.facts).any(|(a, b)| a.range != b.range);
         if nested || !narrowed {
             return None;
@@ -291,6 +294,7 @@ impl Scope<'_> {
                 (_, DataType::Duration(_) | DataType::Interval(_)) => 4 * PLAIN_BYTES,
                 _ => PLAIN_BYTES,
             },
+            stored: inner.facts.stored.as_ref().and_then(|stored| stored.cast(&from, to)),
             ..inner.facts
         };
         if perhaps_outside && !near {
@@ -413,11 +417,19 @@ fn arithmetic(
         }
     });
     let range = range.and_then(|r| fit(r, result));
+    let (stored, apart) = match (op, &left.facts.stored, &right.facts.stored) {
+        (Operator::Minus, Some(a), Some(b)) => (None, a.since(b)),
+        (Operator::Minus, Some(a), None) => (right.facts.range.and_then(|by| a.moved(by.negated())), None),
+        (Operator::Plus, Some(a), None) => (right.facts.range.and_then(|by| a.moved(by)), None),
+        (Operator::Plus, None, Some(b)) => (left.facts.range.and_then(|by| b.moved(by)), None),
+        _ => (None, None),
+    };
+    let (range, declared) = clamped(range, apart);
     let grid = match op {
         Operator::Plus | Operator::Minus => left.facts.grid.zip(right.facts.grid).map(|(a, b)| a.min(b)),
         _ => None,
     };
-    let holds = left.facts.holds && right.facts.holds;
+    let holds = left.facts.holds && right.facts.holds && !declared;
     // Values outside their bounds may overflow to infinities, whose differences and quotients are NaN.
     let perhaps_nan = result.is_floating() && !(holds && range.is_some());
     let nullable = left.facts.nullable || right.facts.nullable || divides || perhaps_nan;
@@ -426,7 +438,10 @@ fn arithmetic(
         false => right.expr,
     };
     let expr = Expr::BinaryExpr(BinaryExpr::new(Box::new(left_expr), op, Box::new(right_expr)));
-    let facts = Facts { fixed, nullable, range, holds, grid, ..Facts::unknown() };
+    let origin = if declared { Origin::Catalogue } else { Origin::Question };
+    // What lies between two dates is no date.
+    let calendar = left.facts.calendar != right.facts.calendar || (left.facts.calendar && op != Operator::Minus);
+    let facts = Facts { fixed, nullable, range, holds, grid, stored, origin, calendar, ..Facts::unknown() };
     Ok(Total { expr, facts })
 }
 

@@ -8,7 +8,7 @@ use datafusion::{
     logical_expr::Expr,
 };
 
-use super::range::Range;
+use super::{range::Range, stored::Stored};
 use crate::{
     catalog::{self, ColumnClass, ColumnType},
     terms::Refusal,
@@ -51,6 +51,10 @@ pub(super) struct Facts {
     pub(super) spelled: (bool, bool),
     /// How many bytes its text has at most; of a column of another type nothing.
     pub(super) text_bytes: u64,
+    /// What it tells of the other columns of the stored row that it comes from.
+    pub(super) stored: Option<Stored>,
+    /// It tells months, weeks or days of a year apart.
+    pub(super) calendar: bool,
 }
 
 /// The longest code list of the catalogue of which each value is shown, whether anybody has it or not.
@@ -91,6 +95,8 @@ impl Facts {
             domain: None,
             spelled: (false, false),
             text_bytes: UNKNOWN_BYTES,
+            stored: None,
+            calendar: false,
         }
     }
 
@@ -120,8 +126,8 @@ impl Facts {
         Self { domain: Some(Arc::from(both)), spelled: (true, true), ..Self::unknown() }
     }
 
-    /// What the catalogue declares of a stored column of a table in `schema`.
-    pub(super) fn declared(column: &catalog::Column, table: &catalog::Table, schema: &str) -> Self {
+    /// What the catalogue declares of a stored column of a table in `schema`, of which this is the `scan`-th.
+    pub(super) fn declared(column: &catalog::Column, table: &catalog::Table, schema: &str, scan: usize) -> Self {
         let owner = table.owner.as_deref() == Some(column.name.as_str());
         let domain = column.domain.as_ref().map(|domain| match domain {
             catalog::Domain::Integers(values) => values.iter().map(|v| ScalarValue::Int64(Some(*v))).collect(),
@@ -147,6 +153,8 @@ impl Facts {
             origin: Origin::Catalogue,
             spelled: (spelled, spelled),
             domain,
+            stored: Stored::declared(column, table, scan),
+            calendar: column.dates.is_some(),
         }
     }
 
@@ -164,6 +172,8 @@ impl Facts {
             absent: self.absent && other.absent,
             spelled: (self.spelled.0 && other.spelled.0, self.spelled.1 && other.spelled.1),
             text_bytes: self.text_bytes.max(other.text_bytes),
+            stored: self.stored.as_ref().zip(other.stored.as_ref()).and_then(|(a, b)| a.or(b)),
+            calendar: self.calendar || other.calendar,
             range: self.range.zip(other.range).map(|(a, b)| a.union(b)),
             holds: self.holds && other.holds,
             grid: self.grid.zip(other.grid).map(|(a, b)| a.min(b)),

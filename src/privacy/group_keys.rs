@@ -21,7 +21,7 @@ use datafusion::{
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     execution::context::ExecutionProps,
-    logical_expr::{ColumnarValue, Expr, physical_planning_context::PhysicalPlanningContext},
+    logical_expr::{Case, ColumnarValue, Expr, physical_planning_context::PhysicalPlanningContext},
     physical_expr::{PhysicalExpr, create_physical_expr},
 };
 
@@ -83,6 +83,19 @@ pub(super) fn with_image(scope: &Scope<'_>, mut total: Total) -> Total {
     let spelled = spelled(scope, &total.expr);
     total.facts.spelled = (spelled, spelled);
     total
+}
+
+/// The public values of the one column that `condition` looks at for which it is true, where these are fewer: `2024 - year_of_birth BETWEEN 40 AND
+/// 69` leaves thirty years.
+pub(super) fn left_by(scope: &Scope<'_>, condition: &Expr) -> Option<Vec<ScalarValue>> {
+    let columns = columns_of(condition);
+    let [column] = columns.as_slice() else { return None };
+    let value = Expr::Column(column.clone());
+    let chosen = Case::new(None, vec![(Box::new(condition.clone()), Box::new(value))], None);
+    let all = values_of(scope, column, false)?.iter().filter(|value| !value.is_null()).count();
+    let mut values = image(scope, &Expr::Case(chosen), 0)?;
+    values.retain(|value| !value.is_null());
+    (!values.is_empty() && values.len() < all).then_some(values)
 }
 
 /// Whether the question or the catalogue spelled the values of `expr` out: those that it computes from values that are, and

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    common::{JoinType, NullEquality},
+    common::{DFSchema, JoinType, NullEquality, ScalarValue},
     functions::core::expr_fn::coalesce,
     logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, utils::split_conjunction_owned},
 };
@@ -16,7 +16,9 @@ use super::{
     cut::{self, Before},
     expression::{Scope, refused},
     facts::Facts,
-    laterals, listed, placeholder, references, standing, subqueries,
+    laterals, listed, narrowing, placeholder, references, standing,
+    stored::bound_by_codes,
+    subqueries,
     typing::{Defaults, Owned, Typed, Walk, built, columns, mixed},
 };
 use crate::terms::Refusal;
@@ -144,6 +146,7 @@ pub(super) fn of_one_dataset(left: &Owned, right: &Owned) -> Result<Defaults, Re
         rows_per_group: left.defaults.rows_per_group.max(right.defaults.rows_per_group),
         groups: left.defaults.groups.max(right.defaults.groups),
         groups_met: left.defaults.groups_met.max(right.defaults.groups_met),
+        picked: left.defaults.picked.max(right.defaults.picked),
         distinct_values: left.defaults.distinct_values.max(right.defaults.distinct_values),
         ..left.defaults.clone()
     })
@@ -202,7 +205,8 @@ pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owne
     let filter = join.filter.as_ref().map(|f| scope.total(f)).transpose()?.map(|t| t.expr);
     let by_owner = filter.is_none() && on.len() == 1 && on.iter().all(|(l, r)| left.is_owner(l) && right.is_owner(r));
     let (left_owner, right_owner) = (left.owner, right.owner + width);
-    let facts = joined_facts(kind, by_owner, left.facts, right.facts);
+    let (left_facts, right_facts) = met(kind, join.filter.as_ref(), &schema, left.facts, right.facts);
+    let facts = joined_facts(kind, by_owner, left_facts, right_facts);
     let plan = built(Join::try_new(
         Arc::new(left.plan),
         Arc::new(right.plan),
@@ -224,6 +228,60 @@ pub(super) fn persons(walk: &mut Walk<'_>, join: &Join, left: Owned, right: Owne
     match kind {
         JoinType::Full => with_either_owner(walk, owned, left_owner, right_owner),
         _ => Ok(owned),
+    }
+}
+
+/// `a LEFT JOIN b ON a.k = b.k WHERE b.k IS NULL`: the rows of `a` that meet none, as NOT EXISTS asks for. So no row of `b`
+/// multiplies them.
+pub(super) fn unmatched(filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
+    let LogicalPlan::Join(join) = filter.input.as_ref() else { return Ok(None) };
+    let of_persons = listed::about_persons(&join.left) && listed::about_persons(&join.right);
+    if join.join_type != JoinType::Left || join.null_equality != NullEquality::NullEqualsNothing || !of_persons {
+        return Ok(None);
+    }
+    let misses = |term: &Expr| match term {
+        Expr::IsNull(of) => join.on.iter().any(|(_, key)| key == of.as_ref() && matches!(key, Expr::Column(_))),
+        _ => false,
+    };
+    let (missing, rest): (Vec<Expr>, Vec<Expr>) =
+        split_conjunction_owned(filter.predicate.clone()).into_iter().partition(misses);
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let (left, right, on) = (Arc::clone(&join.left), Arc::clone(&join.right), join.on.clone());
+    let (constraint, equality) = (join.join_constraint, join.null_equality);
+    let anti =
+        built(Join::try_new(left, right, on, join.filter.clone(), JoinType::LeftAnti, constraint, equality, false))?;
+    let mut items = columns(&join.left);
+    for (relation, field) in join.right.schema().iter() {
+        let null = built(ScalarValue::try_new_null(field.data_type()))?;
+        items.push(Expr::Literal(null, None).alias_qualified(relation.cloned(), field.name()));
+    }
+    let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(LogicalPlan::Join(anti))))?);
+    Ok(Some(match rest.into_iter().reduce(Expr::and) {
+        Some(rest) => LogicalPlan::Filter(built(Filter::try_new(rest, Arc::new(plan)))?),
+        None => plan,
+    }))
+}
+
+/// What ON says of the rows that meet: of both sides where no others stay, else of the side that is there only if it is met.
+fn met(
+    kind: JoinType,
+    filter: Option<&Expr>,
+    schema: &DFSchema,
+    left: Vec<Facts>,
+    right: Vec<Facts>,
+) -> (Vec<Facts>, Vec<Facts>) {
+    let Some(filter) = filter else { return (left, right) };
+    let mut both: Vec<Facts> = left.iter().chain(&right).cloned().collect();
+    narrowing::narrow(filter, schema, &mut both);
+    bound_by_codes(&mut both);
+    let narrowed = both.split_off(left.len());
+    match kind {
+        JoinType::Inner | JoinType::LeftSemi => (both, narrowed),
+        JoinType::Left | JoinType::LeftAnti => (left, narrowed),
+        JoinType::Right => (both, right),
+        _ => (left, right),
     }
 }
 

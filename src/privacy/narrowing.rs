@@ -117,6 +117,16 @@ pub(super) fn numbered_rows(facts: &[Facts]) -> u64 {
     last.filter_map(|hi| u64::try_from(hi).ok()).min().unwrap_or(u64::MAX)
 }
 
+/// The fewest values that are left of a column that varies within a person and of which there were more.
+pub(super) fn picked(before: &[Facts], after: &[Facts]) -> u32 {
+    let values = |facts: &Facts| facts.domain.as_ref().and_then(|domain| u32::try_from(domain.len()).ok());
+    let fewer = |(before, after): (&Facts, &Facts)| {
+        let left = values(after).filter(|_| !after.fixed)?;
+        values(before).is_none_or(|all| left < all).then_some(left.max(1))
+    };
+    before.iter().zip(after).filter_map(fewer).min().unwrap_or(u32::MAX)
+}
+
 /// `column IN (literals)`: the rows that are left hold one of these values, and the list is public.
 fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) {
     let literals = list.iter().map(|member| match member {
@@ -141,6 +151,20 @@ fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) 
     });
     facts.nullable = false;
     facts.domain = Some(known.unwrap_or(values).into());
+    facts.spelled = (true, true);
+}
+
+/// The column is among public values, which a condition has left.
+pub(super) fn among(values: Vec<ScalarValue>, facts: &mut Facts) {
+    let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
+    if let Some(numbers) = numbers {
+        let lo = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let hi = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        facts.range = Range::new(lo, hi).or(facts.range);
+        facts.origin = Origin::Question;
+    }
+    facts.nullable = false;
+    facts.domain = Some(values.into());
     facts.spelled = (true, true);
 }
 

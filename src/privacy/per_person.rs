@@ -98,9 +98,10 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         }
     };
     let rows_max = if only_owner { 1 } else { input.rows_max };
+    let defaults = input.defaults.clone().grouped(facts.iter().take(groups.len()));
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(input.plan), groups, inner))?);
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?);
-    Ok(Owned { plan, owner, facts, rows_max, defaults: input.defaults, halves: None })
+    Ok(Owned { plan, owner, facts, rows_max, defaults, halves: None })
 }
 
 fn rename(
@@ -210,11 +211,11 @@ fn one(
             let value = push(&call.func, without_nan(item.expr, &data_type), false);
             // A group has a row at least: without a FILTER and without NaN its least value is NULL only where all are.
             let nullable = item.facts.nullable || filter.is_some() || data_type.is_floating();
-            Ok((value, Facts { nullable, owner: false, fixed: false, ..item.facts }))
+            Ok((value, Facts { nullable, owner: false, fixed: false, stored: None, ..item.facts }))
         }
         ("first_value" | "last_value", false) if ordered => {
             let value = push(&call.func, item.expr, false);
-            Ok((value, Facts { nullable: true, fixed: false, numbered: false, ..item.facts }))
+            Ok((value, Facts { nullable: true, fixed: false, numbered: false, stored: None, ..item.facts }))
         }
         // However many rows a person has: the text that goes on is cut, so that its rows above have room in memory.
         ("string_agg", distinct) if second.is_some() => {

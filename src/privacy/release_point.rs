@@ -137,9 +137,21 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     // Where groups are all that is asked for, showing them whether anybody is in them or not would answer nothing.
     let selected = aggregate.aggr_expr.is_empty() && !keys.is_empty();
     let mut public_groups = public_groups(&keys, walk.bounds.cells_max).filter(|_| !selected);
+    let calendar = keys.iter().any(|(facts, _)| !facts.fixed && facts.calendar);
+    let varying = || keys.iter().enumerate().filter(|(_, (facts, _))| !facts.fixed).map(|(key, _)| key);
+    let within = |groups: Option<&Vec<Vec<ScalarValue>>>| {
+        let met = match (fixed, groups) {
+            (true, _) => Some(1),
+            // What is one value per person tells nobody's groups apart.
+            (false, groups) => groups.map(|groups| cells(varying().filter_map(|key| groups.get(key)))),
+        };
+        Within { met, calendar }.bounds(walk, aggregate, &input.defaults)
+    };
+    let (rows_asked, groups_max) = within(public_groups.as_ref());
+    let groups_max = groups_max.min(input.rows_max.max(1));
     let rows_per_group = match one_row_in_each(&input, &key_columns)? {
         true => 1,
-        false => rows_per_group(walk, aggregate, &input.defaults, fixed).min(input.rows_max.max(1)),
+        false => rows_asked.min(input.rows_max.max(1)),
     };
     let spelled = keys.iter().all(|(facts, _)| facts.spelled == (true, true));
     let passed = narrowing::passed(&aggregate.input);
@@ -174,19 +186,6 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     let texts = || keys.iter().map(|(facts, data_type)| (facts, data_type.clone()));
     short_rows(texts(), input.rows_max, input.defaults.room)?;
     short_rows(texts().chain([(&counted, DataType::Utf8)]), 1, input.defaults.room)?;
-    // What is one value per person tells nobody's groups apart.
-    let met = public_groups.as_ref().map(|groups| {
-        let varying = keys.iter().zip(groups).filter(|((facts, _), _)| !facts.fixed);
-        cells(varying.map(|(_, values)| values))
-    });
-    let groups_default = input.defaults.groups.max(input.defaults.groups_met);
-    let groups_asked = walk.asked.groups.unwrap_or(groups_default).max(1);
-    let groups_max = match (fixed, met) {
-        (true, _) => 1,
-        (false, Some(met)) => u64::from(groups_asked).min(met.max(1)),
-        (false, None) => u64::from(groups_asked),
-    };
-    let groups_max = groups_max.min(input.rows_max.max(1));
     fits(&parts.partials, rows_per_group, input.rows_max, walk.bounds.population_max)?;
 
     let owner = input.owner_key().ok_or_else(|| mixed("group by columns of persons"))?.alias("__sekisho_owner");
@@ -214,21 +213,50 @@ pub(super) fn release(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned) 
     Ok(scan)
 }
 
-/// m: what is asked, or what the catalogue proposes for each of C groups. Where a person is in one group alone, and rows are
-/// counted or added up, the rows of all C groups are in it: a total would lack what it leaves out, as a mean does not.
-fn rows_per_group(walk: &Walk<'_>, aggregate: &Aggregate, defaults: &Defaults, fixed: bool) -> u64 {
-    if let Some(rows) = walk.asked.rows_per_group {
-        return u64::from(rows.max(1));
+/// In which groups may the rows of one person lie?
+struct Within {
+    /// The public number of groups that the rows of one person can be in, where there is one.
+    met: Option<u64>,
+    /// Months, weeks or days of a year are told apart.
+    calendar: bool,
+}
+
+/// A person is in so many times more months, weeks or days than groups of another kind, with half as many rows in each: the
+/// noise of counted rows is the same.
+const CALENDAR: u64 = 4;
+
+impl Within {
+    /// m and C: what is asked, or made of what the catalogue proposes, m rows in each of C groups.
+    ///
+    /// Where rows are counted or added up and a person can be in fewer groups, the rows of all C are in these: a total would
+    /// lack what is left out, as a mean does not. Where a condition has picked fewer values than C, it has left no more than
+    /// the rows of as many groups.
+    fn bounds(&self, walk: &Walk<'_>, aggregate: &Aggregate, defaults: &Defaults) -> (u64, u64) {
+        let rows = u64::from(defaults.rows_per_group.max(1));
+        let proposed = u64::from(defaults.groups.max(1));
+        let met = self.met.map_or(u64::MAX, |met| met.max(1));
+        let (mut m, mut groups) = (rows, proposed.max(u64::from(defaults.groups_met)));
+        if met <= proposed {
+            if aggregate.aggr_expr.iter().any(adds_up) {
+                m = rows * proposed.min(u64::from(defaults.picked.max(1))).div_ceil(met);
+            }
+        } else if self.calendar {
+            groups = groups.max((proposed * CALENDAR).min(met));
+            m = rows.min((2 * rows * proposed).div_ceil(groups));
+        }
+        if let Some(asked) = walk.asked.groups {
+            (m, groups) = (rows, u64::from(asked.max(1)));
+        }
+        let m = walk.asked.rows_per_group.map_or(m, |asked| u64::from(asked.max(1)));
+        (m, groups.min(met))
     }
-    let adds_up = |expr: &Expr| match expr.clone().unalias_nested().data {
-        Expr::AggregateFunction(call) => matches!(call.func.name(), "count" | "sum"),
+}
+
+fn adds_up(expr: &Expr) -> bool {
+    match expr.clone().unalias_nested().data {
+        Expr::AggregateFunction(call) => matches!(call.func.name(), "count" | "sum") && !call.params.distinct,
         _ => false,
-    };
-    let groups = match fixed && walk.asked.groups.is_none() && aggregate.aggr_expr.iter().all(adds_up) {
-        true => defaults.groups.max(1),
-        false => 1,
-    };
-    u64::from(defaults.rows_per_group.max(1)) * u64::from(groups)
+    }
 }
 
 /// Whether a person has one row in each group: where it was grouped by the person and no more than the keys. It makes the noise

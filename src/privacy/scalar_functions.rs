@@ -191,6 +191,16 @@ impl Call<'_> {
         self.arguments.get(index).and_then(|(a, _)| text_of(&a.expr))
     }
 
+    /// Whether what is made of a date can tell months, weeks or days of a year apart.
+    fn tells_within_a_year(&self) -> bool {
+        let year = |unit: &str| matches!(unit.to_ascii_lowercase().as_str(), "year" | "isoyear");
+        match self.name {
+            "date_part" | "date_trunc" => !self.text(0).is_some_and(year),
+            "to_char" => !self.text(1).is_some_and(|format| !format.replace("%Y", "").contains('%')),
+            _ => true,
+        }
+    }
+
     /// The most bytes of an argument as a text.
     fn bytes(&self, index: usize) -> u64 {
         match self.arguments.get(index) {
@@ -255,7 +265,8 @@ impl Call<'_> {
         let holds = facts.iter().all(|f| f.holds);
         // No function but those below gives a text that is longer than its longest argument.
         let longest = (0..self.arguments.len()).map(|index| self.bytes(index)).max().unwrap_or(0);
-        let plain = Facts { fixed, nullable, holds, text_bytes: longest, ..Facts::unknown() };
+        let calendar = facts.iter().any(|f| f.calendar) && self.tells_within_a_year();
+        let plain = Facts { fixed, nullable, holds, text_bytes: longest, calendar, ..Facts::unknown() };
         let failing = Facts { nullable: true, ..plain.clone() };
         let range = |i: usize| self.range(i);
         let rising = |f: fn(f64) -> f64| range(0).and_then(|r| r.map(f));

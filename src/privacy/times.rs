@@ -2,7 +2,7 @@
 
 use datafusion::{arrow::datatypes::DataType, common::ScalarValue, logical_expr::Expr};
 
-use super::{expression::Total, facts::Facts, range::Range};
+use super::{expression::Total, facts::Facts, range::Range, stored::clamped};
 
 /// Microseconds.
 const DAY: f64 = 86_400_000_000.0;
@@ -18,7 +18,7 @@ pub(super) fn shifted(
 ) -> Option<Facts> {
     let timed = |t: &DataType| matches!(t, DataType::Date32 | DataType::Timestamp(_, None));
     let interval = |t: &DataType| matches!(t, DataType::Interval(_) | DataType::Duration(_));
-    let holds = left.facts.holds && right.facts.holds;
+    let mut holds = left.facts.holds && right.facts.holds;
     let nullable = left.facts.nullable || right.facts.nullable;
     let range = if timed(left_type) && interval(right_type) && timed(result) {
         moved(left, left_type, right, subtract)
@@ -26,7 +26,11 @@ pub(super) fn shifted(
         moved(right, right_type, left, false)
     } else if subtract && timed(left_type) && timed(right_type) && interval(result) {
         let both = left.facts.range.and_then(|r| in_micros(r, left_type));
-        both.zip(right.facts.range.and_then(|r| in_micros(r, right_type))).and_then(|(a, b)| a.minus(b))
+        let all = both.zip(right.facts.range.and_then(|r| in_micros(r, right_type))).and_then(|(a, b)| a.minus(b));
+        let apart = left.facts.stored.as_ref().zip(right.facts.stored.as_ref()).and_then(|(a, b)| a.since(b));
+        let (range, declared) = clamped(all, apart.and_then(|days| days.times(Range { lo: DAY, hi: DAY })));
+        holds &= !declared;
+        range
     } else {
         return None;
     };

@@ -18,16 +18,20 @@ use datafusion::{
     logical_expr::{
         Aggregate, Distinct, Expr, Filter, LogicalPlan, Projection, SubqueryAlias, Window,
         logical_plan::{Sort, TableScan},
+        utils::split_conjunction,
     },
 };
 
 use super::{
-    across,
+    across, entries,
     expression::{Scope, refused},
     facts::{Facts, room, short_rows},
+    group_keys::left_by,
     grouping, joins, listed, narrowing, per_person, references,
     release_point::Release,
-    sets, standing, subqueries, windows,
+    sets, standing,
+    stored::bound_by_codes,
+    subqueries, windows,
 };
 use crate::{
     sql::{Standing, catalogued},
@@ -82,9 +86,25 @@ pub(super) struct Defaults {
     pub(super) groups: u32,
     /// In as many groups a person may be, where rows meet lists that no equality picks from.
     pub(super) groups_met: u32,
+    /// The fewest values that a condition leaves of a column that varies within a person, such as the codes of a `WHERE`.
+    pub(super) picked: u32,
     pub(super) distinct_values: u32,
     /// How many bytes all rows of one person may take.
     pub(super) room: u64,
+}
+
+impl Defaults {
+    /// Of rows of which each person has one for all values of `keys`: one where these do not vary, else one in each of C
+    /// groups; of days and months there are more.
+    pub(super) fn grouped<'f>(self, mut keys: impl Iterator<Item = &'f Facts> + Clone) -> Self {
+        if keys.clone().all(|key| key.fixed) {
+            Self { rows_per_group: 1, groups: 1, picked: 1, ..self }
+        } else if keys.any(|key| !key.fixed && (key.calendar || key.key)) {
+            self
+        } else {
+            Self { rows_per_group: 1, ..self }
+        }
+    }
 }
 
 impl Owned {
@@ -175,8 +195,17 @@ pub(super) struct Walk<'a> {
     pub(super) needed: Option<BTreeSet<Column>>,
     /// The steps of windows that have become joins with what is released of all persons.
     pub(super) across: Vec<Window>,
+    /// How many tables of persons were read.
+    scans: usize,
+    /// How many conditions were evaluated over public values.
+    looked_at: u32,
+    /// How many questions were asked of each row of a list.
+    pub(super) entries: u32,
     fresh: usize,
 }
+
+/// So many conditions of a question are evaluated over the public values of their column: this is before any charge.
+const LOOKED_AT: u32 = 16;
 
 const TOP: &str = "select aggregates such as COUNT(*)";
 
@@ -190,6 +219,9 @@ impl<'a> Walk<'a> {
             released: vec![],
             needed: None,
             across: vec![],
+            scans: 0,
+            looked_at: 0,
+            entries: 0,
             fresh: 0,
         }
     }
@@ -391,6 +423,7 @@ impl<'a> Walk<'a> {
                 _ => Typed::Public(plan),
             });
         };
+        self.scans += 1;
         let facts: Vec<Facts> = table
             .columns
             .fields()
@@ -398,7 +431,7 @@ impl<'a> Walk<'a> {
             .map(|field| {
                 declared
                     .column(field.name())
-                    .map_or_else(Facts::unknown, |c| Facts::declared(c, declared, &table.schema))
+                    .map_or_else(Facts::unknown, |c| Facts::declared(c, declared, &table.schema, self.scans))
             })
             .collect();
         let owner = facts.iter().position(|f| f.owner).ok_or_else(|| mixed("this table has no owner key"))?;
@@ -408,6 +441,7 @@ impl<'a> Walk<'a> {
             rows_per_group: declared.rows_per_group,
             groups: declared.groups,
             groups_met: 0,
+            picked: if declared.one_row_per_person { 1 } else { u32::MAX },
             distinct_values: declared.distinct_values,
             room: room(self.bounds.work_rows_max),
         };
@@ -415,12 +449,38 @@ impl<'a> Walk<'a> {
         Ok(Typed::Owned(Owned { plan, owner, facts, rows_max, defaults, halves: None }))
     }
 
+    /// Narrows the columns that a term of `predicate` computes with to the public values for which it is true.
+    fn narrow_by_values(&mut self, predicate: &Expr, before: &[Facts], owned: &mut Owned) {
+        for term in split_conjunction(predicate) {
+            let columns = term.column_refs();
+            let [column] = columns.iter().copied().collect::<Vec<_>>()[..] else { continue };
+            let Some(place) = owned.plan.schema().maybe_index_of_column(column) else { continue };
+            let understood = before.get(place).zip(owned.facts.get(place));
+            if understood.is_none_or(|(a, b)| a.range != b.range || a.domain != b.domain) || self.looked_at >= LOOKED_AT
+            {
+                continue;
+            }
+            self.looked_at += 1;
+            let Some(values) = left_by(&owned.scope(), term) else { continue };
+            if let Some(facts) = owned.facts.get_mut(place) {
+                narrowing::among(values, facts);
+            }
+        }
+    }
+
     fn filter(&mut self, filter: &Filter) -> Result<Typed, Refusal> {
+        if let Some(unmatched) = joins::unmatched(filter)? {
+            return self.node(&unmatched);
+        }
         match self.node(&filter.input)? {
             Typed::Owned(owned) => {
                 let (mut owned, predicate) = subqueries::resolve_filter(self, owned, &filter.predicate)?;
                 let total = owned.scope().total(&predicate)?;
+                let before = owned.facts.clone();
                 narrowing::narrow(&predicate, owned.plan.schema(), &mut owned.facts);
+                self.narrow_by_values(&total.expr, &before, &mut owned);
+                bound_by_codes(&mut owned.facts);
+                owned.defaults.picked = owned.defaults.picked.min(narrowing::picked(&before, &owned.facts));
                 owned.rows_max = owned.rows_max.min(narrowing::numbered_rows(&owned.facts));
                 let plan = LogicalPlan::Filter(built(Filter::try_new(total.expr, Arc::new(owned.plan)))?);
                 Ok(Typed::Owned(Owned { plan, ..owned }.settled()))
@@ -430,6 +490,9 @@ impl<'a> Walk<'a> {
     }
 
     fn projection(&mut self, projection: &Projection) -> Result<Typed, Refusal> {
+        if let Some(joined) = entries::joined(self, projection)? {
+            return self.node(&joined);
+        }
         self.needed = windows::needed(projection);
         let owned = match self.node(&projection.input)? {
             Typed::Owned(owned) => owned,

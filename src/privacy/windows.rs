@@ -328,7 +328,7 @@ impl One<'_, '_> {
             _ if item.facts.person || item.facts.key => Err(refused(&name, "keys can be counted, nothing else")),
             "min" | "max" => {
                 let value = call(&mut self, function, seen(without_nan(item.expr, &data_type)));
-                Ok((value, Facts { nullable: true, fixed, numbered: false, ..item.facts }))
+                Ok((value, Facts { nullable: true, fixed, numbered: false, stored: None, ..item.facts }))
             }
             "sum" if data_type.is_integer() => {
                 let range = item.facts.range.and_then(|r| total_range(r, rows)).filter(|r| r.within(-9e18, 9e18));
@@ -399,7 +399,7 @@ const WINDOWS: &str = "use row_number, rank, dense_rank, percent_rank, cume_dist
 
 /// What is known of a column, of a row that may not be there: then it is NULL, so even a fixed column varies.
 fn value_of_another_row(facts: Facts) -> Facts {
-    Facts { key: facts.key || facts.owner, fixed: false, nullable: true, numbered: false, ..facts }
+    Facts { key: facts.key || facts.owner, fixed: false, nullable: true, numbered: false, stored: None, ..facts }
 }
 
 fn literal(expr: Option<&Expr>) -> Option<f64> {

@@ -543,3 +543,111 @@ stats AS (SELECT len, COUNT(*) AS total, ROW_NUMBER() OVER (ORDER BY len) AS rn 
 SELECT MIN(CASE WHEN p.accumulated >= .5 * o.total THEN p.len END) AS median_length
 FROM (SELECT s.len, SUM(p.total) AS accumulated FROM stats s JOIN stats p ON p.rn <= s.rn GROUP BY s.len) p
 CROSS JOIN (SELECT COUNT(*) AS total FROM raw) o;
+
+-- name: persons observed at the start of each quarter, a question for each row
+-- expect: answerable
+SELECT q.qs AS quarter,
+       (SELECT COUNT(DISTINCT op.person_id) FROM observation_period op
+         WHERE op.observation_period_start_date <= q.qs AND op.observation_period_end_date >= q.qs) AS present,
+       (SELECT COUNT(*) FROM visit_occurrence v WHERE date_trunc('quarter', v.visit_start_date) = q.qs) AS visits
+FROM generate_series(TIMESTAMP '2023-01-01', TIMESTAMP '2024-10-01', INTERVAL '3 months') AS q(qs)
+ORDER BY q.qs;
+-- plain:
+SELECT a.qs AS quarter, a.present, b.visits FROM
+  (SELECT q.qs, COUNT(DISTINCT op.person_id) AS present
+   FROM (VALUES (TIMESTAMP '2023-01-01 00:00:00'), (TIMESTAMP '2023-04-01 00:00:00'), (TIMESTAMP '2023-07-01 00:00:00'),
+                (TIMESTAMP '2023-10-01 00:00:00'), (TIMESTAMP '2024-01-01 00:00:00'), (TIMESTAMP '2024-04-01 00:00:00'),
+                (TIMESTAMP '2024-07-01 00:00:00'), (TIMESTAMP '2024-10-01 00:00:00')) AS q(qs)
+   LEFT JOIN observation_period op ON op.observation_period_start_date <= q.qs AND op.observation_period_end_date >= q.qs
+   GROUP BY q.qs) a
+JOIN
+  (SELECT q.qs, COUNT(v.person_id) AS visits
+   FROM (VALUES (TIMESTAMP '2023-01-01 00:00:00'), (TIMESTAMP '2023-04-01 00:00:00'), (TIMESTAMP '2023-07-01 00:00:00'),
+                (TIMESTAMP '2023-10-01 00:00:00'), (TIMESTAMP '2024-01-01 00:00:00'), (TIMESTAMP '2024-04-01 00:00:00'),
+                (TIMESTAMP '2024-07-01 00:00:00'), (TIMESTAMP '2024-10-01 00:00:00')) AS q(qs)
+   LEFT JOIN visit_occurrence v ON date_trunc('quarter', CAST(v.visit_start_date AS TIMESTAMP)) = q.qs
+   GROUP BY q.qs) b ON b.qs = a.qs ORDER BY 1;
+
+-- name: attrition as rows of questions
+-- expect: answerable
+SELECT v.step, v.n FROM (VALUES
+  (1, 'all', (SELECT COUNT(*) FROM person)),
+  (2, 'visited', (SELECT COUNT(DISTINCT person_id) FROM visit_occurrence)),
+  (3, 'admitted', (SELECT COUNT(DISTINCT person_id) FROM visit_occurrence WHERE visit_concept_id = 9201))) v(ord, step, n)
+ORDER BY v.ord;
+-- plain:
+SELECT 'all' AS step, COUNT(*) AS n FROM person
+UNION ALL SELECT 'visited', COUNT(DISTINCT person_id) FROM visit_occurrence
+UNION ALL SELECT 'admitted', COUNT(DISTINCT person_id) FROM visit_occurrence WHERE visit_concept_id = 9201;
+
+-- name: whatever is not that, and more
+-- expect: answerable
+SELECT COUNT(*) AS n FROM visit_occurrence v
+WHERE (v.visit_concept_id = 9201) IS DISTINCT FROM TRUE AND v.visit_start_date < DATE '1900-06-01'
+   OR v.visit_concept_id IS NOT DISTINCT FROM 9203 AND v.visit_start_date >= DATE '2023-01-01';
+-- plain:
+SELECT COUNT(*) AS n FROM visit_occurrence v
+WHERE (NOT COALESCE(v.visit_concept_id = 9201, FALSE) AND v.visit_start_date < DATE '1900-06-01')
+   OR (v.visit_concept_id = 9203 AND v.visit_start_date >= DATE '2023-01-01');
+
+-- name: person-years without the first of them
+-- expect: answerable
+SELECT p.gender_concept_id,
+       SUM(EXTRACT(EPOCH FROM (op.observation_period_end_date - (op.observation_period_start_date + INTERVAL '1 year'))) / 86400 / 365.25) AS py
+FROM observation_period op JOIN person p ON p.person_id = op.person_id
+WHERE op.observation_period_end_date > op.observation_period_start_date + INTERVAL '1 year'
+GROUP BY p.gender_concept_id;
+
+-- name: decades that a condition on an age leaves
+-- expect: answerable
+SELECT (2024 - p.year_of_birth) / 10 * 10 AS decade, COUNT(*) AS n
+FROM person p WHERE 2024 - p.year_of_birth BETWEEN 40 AND 69 GROUP BY 1 ORDER BY 1;
+
+-- name: concepts that hang beneath a class
+-- expect: public-only
+SELECT c.concept_class_id, (SELECT COUNT(*) FROM concept d WHERE d.concept_class_id = c.concept_class_id) AS n
+FROM (SELECT DISTINCT concept_class_id FROM concept) c ORDER BY 1;
+
+-- name: names that are not that
+-- expect: public-only
+SELECT COUNT(*) AS n FROM concept WHERE standard_concept IS DISTINCT FROM 'S' AND concept_id > 0;
+
+-- name: a person for each row of a list
+-- expect: must-refuse
+SELECT y.y, (SELECT p.person_id FROM person p WHERE p.year_of_birth = y.y ORDER BY p.person_id LIMIT 1) AS whom
+FROM (VALUES (1931), (1932)) AS y(y);
+
+-- name: rows of questions about persons
+-- expect: must-refuse
+SELECT v.whose FROM (VALUES (1, (SELECT MIN(person_id) FROM person)), (2, (SELECT MAX(person_id) FROM person))) v(n, whose);
+
+-- name: days of a difference in brackets
+-- expect: answerable
+SELECT COUNT(*) AS n, AVG(EXTRACT(DAY FROM (v.visit_end_date - v.visit_start_date))) AS days FROM visit_occurrence v;
+-- plain:
+SELECT COUNT(*) AS n, AVG(CAST(v.visit_end_date AS INT) - CAST(v.visit_start_date AS INT)) AS days FROM visit_occurrence v;
+
+-- name: days of this year as a list
+-- expect: public-only
+SELECT EXTRACT(MONTH FROM d.d) AS m, COUNT(*) AS days
+FROM (VALUES (DATE '2024-01-01'), (DATE '2024-01-02'), (DATE '2024-03-31')) AS d(d) GROUP BY 1 ORDER BY 1;
+
+-- name: rows of questions about concepts
+-- expect: public-only
+SELECT v.what, v.n FROM (VALUES ('all', (SELECT COUNT(*) FROM concept)), ('standard', (SELECT COUNT(*) FROM concept WHERE standard_concept = 'S'))) v(what, n)
+ORDER BY 1;
+
+-- name: last visit of each person beside a list
+-- expect: must-refuse
+SELECT d.d, (SELECT MAX(v.visit_occurrence_id) FROM visit_occurrence v WHERE v.visit_start_date = d.d) AS latest
+FROM (VALUES (DATE '2024-01-01')) AS d(d);
+
+-- name: exact epochs of one admission
+-- expect: must-refuse
+SELECT EXTRACT(EPOCH FROM (visit_end_date - visit_start_date)) FROM visit_occurrence ORDER BY visit_start_date LIMIT 1;
+
+-- name: nobody beside them
+-- expect: answerable
+SELECT p.gender_concept_id, COUNT(*) AS n, COUNT(d.person_id) AS none, COUNT(DISTINCT p.person_id) AS persons
+FROM person p LEFT JOIN drug_exposure d ON d.person_id = p.person_id AND d.drug_concept_id = 1545958
+WHERE d.person_id IS NULL AND p.year_of_birth < 1990 GROUP BY p.gender_concept_id;

@@ -114,3 +114,14 @@ SELECT ROUND(value_as_number / 10) * 10 AS tens, COUNT(*) AS n
 FROM measurement
 WHERE value_as_number >= 0 AND value_as_number < 300
 GROUP BY ROUND(value_as_number / 10) * 10;
+
+-- name: a known kind of measurement without bounds
+-- expect: answerable
+SELECT p.gender_concept_id, COUNT(*) AS n, AVG(m.value_as_number) AS mean, MAX(m.value_as_number) AS highest
+FROM measurement m JOIN person p ON p.person_id = m.person_id
+WHERE m.measurement_concept_id = 3004410 AND m.value_as_number IS NOT NULL GROUP BY p.gender_concept_id;
+-- plain:
+SELECT p.gender_concept_id, COUNT(*) AS n, AVG(LEAST(GREATEST(m.value_as_number, 0), 25)) AS mean,
+       MAX(LEAST(GREATEST(m.value_as_number, 0), 25)) AS highest
+FROM measurement m JOIN person p ON p.person_id = m.person_id
+WHERE m.measurement_concept_id = 3004410 AND m.value_as_number IS NOT NULL GROUP BY p.gender_concept_id;

@@ -107,3 +107,9 @@ GROUP BY ROLLUP (EXTRACT(YEAR FROM visit_start_date), EXTRACT(MONTH FROM visit_s
 -- expect: answerable
 WITH by_year AS (SELECT DATE_TRUNC('year', visit_start_date)::date AS y, COUNT(*) AS n FROM visit_occurrence GROUP BY 1)
 SELECT y, n, LAG(n) OVER (ORDER BY y) AS before, n - LAG(n) OVER (ORDER BY y) AS growth FROM by_year ORDER BY y;
+
+-- name: length of stay from the catalogue's bounds
+-- expect: answerable
+SELECT v.visit_concept_id, COUNT(*) AS stays, AVG(v.visit_end_date - v.visit_start_date) AS mean_days,
+       PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY v.visit_end_date - v.visit_start_date) AS median_days
+FROM visit_occurrence v GROUP BY v.visit_concept_id;
