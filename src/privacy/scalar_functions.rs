@@ -195,8 +195,8 @@ impl Call<'_> {
     fn tells_within_a_year(&self) -> bool {
         let year = |unit: &str| matches!(unit.to_ascii_lowercase().as_str(), "year" | "isoyear");
         match self.name {
-            "date_part" | "date_trunc" => !self.text(0).is_some_and(year),
-            "to_char" => !self.text(1).is_some_and(|format| !format.replace("%Y", "").contains('%')),
+            "date_part" | "date_trunc" => self.text(0).is_none_or(|unit| !year(unit)),
+            "to_char" => self.text(1).is_none_or(|format| format.replace("%Y", "").contains('%')),
             _ => true,
         }
     }

@@ -165,6 +165,7 @@ impl VisitorMut for Spoken {
         self.spend(laterals::columns(query))?;
         reach::nearer(query);
         keys::in_the_answer(query);
+        self.spend(keys::hidden_by_the_answer(query))?;
         ControlFlow::Continue(())
     }
 }

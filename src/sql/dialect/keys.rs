@@ -103,6 +103,54 @@ pub(super) fn in_the_answer(query: &mut Query) {
     }
 }
 
+/// `SELECT to_char(m.day, 'YYYY') AS day ... ORDER BY m.day`: the column that the answer hides by its name is selected beside it,
+/// and left out above. Says how much was written.
+pub(super) fn hidden_by_the_answer(query: &mut Query) -> usize {
+    let (SetExpr::Select(select), Some(order_by)) = (query.body.as_ref(), &query.order_by) else { return 0 };
+    let OrderByKind::Expressions(keys) = &order_by.kind else { return 0 };
+    let names: Option<Vec<Ident>> = select.projection.iter().map(shown).collect();
+    let Some(names) = names.filter(|_| select.distinct.is_none()) else { return 0 };
+    let called = |name: &Ident| names.iter().filter(|known| known.value.eq_ignore_ascii_case(&name.value)).count();
+    let hides = |key: &Expr| {
+        let other = |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { expr, .. } if expr != key);
+        let name = last(key).filter(|_| matches!(key, Expr::CompoundIdentifier(_)));
+        let alike = |item: &SelectItem| {
+            shown(item).zip(name.as_ref()).is_some_and(|(a, b)| a.value.eq_ignore_ascii_case(&b.value))
+        };
+        select.projection.iter().any(|item| other(item) && alike(item))
+    };
+    let plain = |key: &Expr| whole(key).is_some() || matches!(key, Expr::Identifier(name) if called(name) == 1);
+    let all_known = keys.iter().all(|key| plain(&key.expr) || hides(&key.expr));
+    if !all_known || !keys.iter().any(|key| hides(&key.expr)) || names.iter().any(|name| called(name) > 1) {
+        return 0;
+    }
+    let (mut inner, mut above) = (select.clone(), keys.clone());
+    for (place, key) in above.iter_mut().enumerate() {
+        if hides(&key.expr) {
+            let alias = Ident::new(format!("__sekisho_by_{place}"));
+            inner.projection.push(SelectItem::ExprWithAlias { expr: key.expr.clone(), alias: alias.clone() });
+            key.expr = Expr::Identifier(alias);
+        }
+    }
+    let list = |all: Vec<String>| all.join(", ");
+    let names = list(names.iter().map(ToString::to_string).collect());
+    let above = list(above.iter().map(ToString::to_string).collect());
+    let text = format!("SELECT {names} FROM ({inner}) AS __sekisho_ordered ORDER BY {above}");
+    if let Some(ordered) = super::parsed_query(&text) {
+        (query.body, query.order_by) = (ordered.body, ordered.order_by);
+    }
+    text.len()
+}
+
+/// Under which name an item is shown, where it has one.
+fn shown(item: &SelectItem) -> Option<Ident> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
+        SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) => last(expr),
+        _ => None,
+    }
+}
+
 /// The name of an item that is `column`, cast in its order, and called alike.
 fn cast_of(item: &SelectItem, column: &Expr) -> Option<Ident> {
     let SelectItem::ExprWithAlias { expr: Expr::Cast { expr, data_type, .. }, alias } = item else { return None };

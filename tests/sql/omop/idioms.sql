@@ -651,3 +651,8 @@ SELECT EXTRACT(EPOCH FROM (visit_end_date - visit_start_date)) FROM visit_occurr
 SELECT p.gender_concept_id, COUNT(*) AS n, COUNT(d.person_id) AS none, COUNT(DISTINCT p.person_id) AS persons
 FROM person p LEFT JOIN drug_exposure d ON d.person_id = p.person_id AND d.drug_concept_id = 1545958
 WHERE d.person_id IS NULL AND p.year_of_birth < 1990 GROUP BY p.gender_concept_id;
+
+-- name: ordered by what the answer hides
+-- expect: answerable
+WITH raw AS (SELECT p.year_of_birth AS stratum, COUNT(*) AS n FROM person p GROUP BY p.year_of_birth)
+SELECT 101 AS analysis_id, CAST(stratum AS VARCHAR(255)) AS stratum, n FROM raw ORDER BY raw.stratum;
