@@ -85,8 +85,8 @@ pub(super) fn with_image(scope: &Scope<'_>, mut total: Total) -> Total {
     total
 }
 
-/// The public values of the one column that `condition` looks at for which it is true, where these are fewer: `2024 - year_of_birth BETWEEN 40 AND
-/// 69` leaves thirty years.
+/// The public values of the one column that `condition` looks at for which it is true, where these are fewer: `2024 -
+/// year_of_birth BETWEEN 40 AND 69` leaves thirty years. NULL aside, for which it may be true as well.
 pub(super) fn left_by(scope: &Scope<'_>, condition: &Expr) -> Option<Vec<ScalarValue>> {
     let columns = columns_of(condition);
     let [column] = columns.as_slice() else { return None };

@@ -154,7 +154,7 @@ fn one_of(column: &Expr, list: &[Expr], schema: &DFSchema, facts: &mut [Facts]) 
     facts.spelled = (true, true);
 }
 
-/// The column is among public values, which a condition has left.
+/// The column is NULL or among public values, which a condition has left.
 pub(super) fn among(values: Vec<ScalarValue>, facts: &mut Facts) {
     let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
     if let Some(numbers) = numbers {
@@ -163,7 +163,6 @@ pub(super) fn among(values: Vec<ScalarValue>, facts: &mut Facts) {
         facts.range = Range::new(lo, hi).or(facts.range);
         facts.origin = Origin::Question;
     }
-    facts.nullable = false;
     facts.domain = Some(values.into());
     facts.spelled = (true, true);
 }

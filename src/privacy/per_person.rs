@@ -98,7 +98,7 @@ pub(super) fn aggregate(walk: &mut Walk<'_>, aggregate: &Aggregate, input: Owned
         }
     };
     let rows_max = if only_owner { 1 } else { input.rows_max };
-    let defaults = input.defaults.clone().grouped(facts.iter().take(groups.len()));
+    let defaults = input.defaults.clone().grouped(facts.iter().take(aggregate.group_expr.len()));
     let plan = LogicalPlan::Aggregate(built(Aggregate::try_new(Arc::new(input.plan), groups, inner))?);
     let plan = LogicalPlan::Projection(built(Projection::try_new(items, Arc::new(plan)))?);
     Ok(Owned { plan, owner, facts, rows_max, defaults, halves: None })

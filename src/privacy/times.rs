@@ -20,9 +20,12 @@ pub(super) fn shifted(
     let interval = |t: &DataType| matches!(t, DataType::Interval(_) | DataType::Duration(_));
     let mut holds = left.facts.holds && right.facts.holds;
     let nullable = left.facts.nullable || right.facts.nullable;
+    let mut stored = None;
     let range = if timed(left_type) && interval(right_type) && timed(result) {
+        stored = left.facts.stored.as_ref().zip(span(right, subtract)).and_then(|(stored, days)| stored.moved(days));
         moved(left, left_type, right, subtract)
     } else if !subtract && interval(left_type) && timed(right_type) && timed(result) {
+        stored = right.facts.stored.as_ref().zip(span(left, false)).and_then(|(stored, days)| stored.moved(days));
         moved(right, right_type, left, false)
     } else if subtract && timed(left_type) && timed(right_type) && interval(result) {
         let both = left.facts.range.and_then(|r| in_micros(r, left_type));
@@ -37,7 +40,7 @@ pub(super) fn shifted(
     // What may leave the calendar becomes NULL there.
     let inside =
         range.is_some_and(|r| !timed(result) || in_micros(r, result).is_some_and(|r| r.within(-CALENDAR, CALENDAR)));
-    Some(Facts { nullable: nullable || !inside || !holds, range, holds, ..Facts::unknown() })
+    Some(Facts { nullable: nullable || !inside || !holds, range, holds, stored, ..Facts::unknown() })
 }
 
 fn in_micros(range: Range, data_type: &DataType) -> Option<Range> {
@@ -47,8 +50,14 @@ fn in_micros(range: Range, data_type: &DataType) -> Option<Range> {
     }
 }
 
-/// The range of a time moved by a literal interval. A month has 28 to 31 days.
+/// The range of a time moved by a literal interval.
 fn moved(time: &Total, data_type: &DataType, by: &Total, back: bool) -> Option<Range> {
+    let unit = if *data_type == DataType::Date32 { 1.0 } else { DAY };
+    time.facts.range?.plus(span(by, back)?.times(Range { lo: unit, hi: unit })?)
+}
+
+/// The days of a literal interval. A month has 28 to 31.
+fn span(by: &Total, back: bool) -> Option<Range> {
     let Expr::Literal(value, _) = &by.expr else { return None };
     let (months, days, nanos) = match value {
         ScalarValue::IntervalMonthDayNano(Some(v)) => (v.months, v.days, v.nanoseconds),
@@ -62,7 +71,5 @@ fn moved(time: &Total, data_type: &DataType, by: &Total, back: bool) -> Option<R
     let rest = f64::from(days) + super::facts::to_f64(nanos) / 1000.0 / DAY;
     // Dates move by whole days; a day more on both sides covers every rounding.
     let days = Range::new((shortest + rest).floor() - 1.0, (longest + rest).ceil() + 1.0)?;
-    let span = if back { days.negated() } else { days };
-    let unit = if *data_type == DataType::Date32 { 1.0 } else { DAY };
-    time.facts.range?.plus(span.times(Range { lo: unit, hi: unit })?)
+    Some(if back { days.negated() } else { days })
 }

@@ -94,15 +94,11 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    /// Of rows of which each person has one for all values of `keys`: one where these do not vary, else one in each of C
-    /// groups; of days and months there are more.
-    pub(super) fn grouped<'f>(self, mut keys: impl Iterator<Item = &'f Facts> + Clone) -> Self {
-        if keys.clone().all(|key| key.fixed) {
-            Self { rows_per_group: 1, groups: 1, picked: 1, ..self }
-        } else if keys.any(|key| !key.fixed && (key.calendar || key.key)) {
-            self
-        } else {
-            Self { rows_per_group: 1, ..self }
+    /// Of rows of which each person has one for all values of `keys`: one, where these do not vary.
+    pub(super) fn grouped<'f>(self, mut keys: impl Iterator<Item = &'f Facts>) -> Self {
+        match keys.all(|key| key.fixed) {
+            true => Self { rows_per_group: 1, groups: 1, picked: 1, ..self },
+            false => self,
         }
     }
 }

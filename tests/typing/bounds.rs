@@ -32,6 +32,8 @@ fn lengths_of_a_row_are_clamped_to_what_the_catalogue_declares_of_them() {
     }
     assert_eq!(clamped("SELECT SUM(visit_end_date - visit_start_date + 1) FROM visit_occurrence").1, 1097.0);
     assert_eq!(clamped("SELECT AVG(condition_era_end_date - condition_era_start_date) FROM condition_era").1, 7305.0);
+    let extracted = "SELECT AVG(EXTRACT(DAY FROM (visit_end_date - visit_start_date))) FROM visit_occurrence";
+    assert!(clamped(extracted).1 < 1_100.0, "{:?}", clamped(extracted));
     // Narrower where the question says so.
     let narrow = "SELECT AVG(visit_end_date - visit_start_date) FROM visit_occurrence \
                   WHERE visit_end_date - visit_start_date BETWEEN 0 AND 60";
@@ -126,6 +128,12 @@ fn rows_and_groups_of_a_person_follow_from_the_catalogue_and_from_what_is_asked(
             (1, 1),
             "SELECT COUNT(*) FROM person p LEFT JOIN condition_occurrence c ON c.person_id = p.person_id \
              WHERE c.person_id IS NULL",
+        ),
+        // As many kinds as C in one group of what is counted of them.
+        (
+            (4, 16),
+            "SELECT n, COUNT(*) FROM (SELECT person_id, condition_concept_id, COUNT(*) AS n FROM condition_occurrence \
+             GROUP BY 1, 2) AS x GROUP BY n",
         ),
         // Of one row for each person there is one.
         (

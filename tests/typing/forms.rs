@@ -171,6 +171,8 @@ pub const ANSWERED: &[&str] = &[
 
 /// Refused, with the word that says why.
 pub const REFUSED: &[(&str, &str)] = &[
+    // A date less a number is a date, and has no days: nothing reads the number as an instant.
+    ("not_a_question", "SELECT AVG(EXTRACT(DAY FROM (drug_exposure_start_date - days_supply))) FROM drug_exposure"),
     ("rows_not_released", "SELECT * FROM person"),
     ("rows_not_released", "SELECT DISTINCT person_id FROM drug_exposure"),
     ("rows_not_released", "SELECT DISTINCT visit_occurrence_id FROM visit_occurrence"),

@@ -98,7 +98,9 @@ pub(super) fn of_difference(unit: &str, of: &Expr) -> Option<String> {
     if (moves(earlier) && !moved) || (instant(later) && instant(earlier)) {
         return None;
     }
-    Some(format!("EXTRACT({unit} FROM CAST({later} AS TIMESTAMP(6)) - CAST({earlier} AS TIMESTAMP(6)))"))
+    // Of a number there is no sum with an interval: it would be read as an instant.
+    let instant = |of: &Expr| format!("CAST(({of}) + INTERVAL '0 day' AS TIMESTAMP(6))");
+    Some(format!("EXTRACT({unit} FROM {} - {})", instant(later), instant(earlier)))
 }
 
 /// Years or months of AGE(later, earlier): full ones, negative where the first lies before the second.

@@ -272,8 +272,8 @@ fn calendars_and_lists_are_written_out() {
         ),
         (
             "SELECT EXTRACT(EPOCH FROM (a - (b + INTERVAL '1 year'))), EXTRACT(DAY FROM a - INTERVAL '1 day') FROM t",
-            "SELECT EXTRACT(EPOCH FROM CAST(a AS TIMESTAMP(6)) - CAST(b + INTERVAL '1 year' AS TIMESTAMP(6))), \
-             EXTRACT(DAY FROM a - INTERVAL '1 day') FROM t",
+            "SELECT EXTRACT(EPOCH FROM CAST((a) + INTERVAL '0 day' AS TIMESTAMP(6)) - CAST((b + INTERVAL '1 year') + \
+             INTERVAL '0 day' AS TIMESTAMP(6))), EXTRACT(DAY FROM a - INTERVAL '1 day') FROM t",
         ),
         (
             "SELECT to_date(x.y, '%Y') AS y, n FROM x ORDER BY x.y DESC, n LIMIT 3",

@@ -656,3 +656,8 @@ WHERE d.person_id IS NULL AND p.year_of_birth < 1990 GROUP BY p.gender_concept_i
 -- expect: answerable
 WITH raw AS (SELECT p.year_of_birth AS stratum, COUNT(*) AS n FROM person p GROUP BY p.year_of_birth)
 SELECT 101 AS analysis_id, CAST(stratum AS VARCHAR(255)) AS stratum, n FROM raw ORDER BY raw.stratum;
+
+-- name: whoever is not known to be late
+-- expect: answerable
+SELECT COUNT(*) AS n, COUNT(v.discharged_to_concept_id) AS known FROM visit_occurrence v
+WHERE COALESCE(v.discharged_to_concept_id, 0) = 0 AND (v.visit_end_date IS NULL OR EXTRACT(YEAR FROM v.visit_end_date) > 2022);
